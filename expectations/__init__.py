@@ -1,0 +1,1 @@
+"""What good data is: one module per Great Expectations suite."""

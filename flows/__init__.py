@@ -1,0 +1,1 @@
+"""Prefect flows, each the story of one run, and the `slotfeed` command."""

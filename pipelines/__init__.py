@@ -1,0 +1,1 @@
+"""The verbs of slotfeed in plain Python: collect, validate, convert, deliver, reconcile."""

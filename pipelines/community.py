@@ -1,0 +1,265 @@
+"""The community file, `community.yaml`: who trades, through which exchange, from which meters.
+
+Pydantic models of the file; unknown keys are refused. `pipelines.check` reads the file and finds every
+fault at once; the models hold what a single field can know. No secret stands in the file: the
+user names and passwords it needs are named in `pipelines.settings`.
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from pipelines.frames import Kind, Quality
+
+ENERGY_WH = {"Wh": 1.0, "kWh": 1e3, "MWh": 1e6}
+"""Energy units of registers and intervals, in Wh."""
+
+POWER_W = {"W": 1.0, "kW": 1e3, "MW": 1e6}
+"""Power units, in W."""
+
+
+class AssetType(StrEnum):
+    """What an asset is. The exchange takes live data for loads and PV only (see `sent_as`)."""
+
+    LOAD = "load"
+    PV = "pv"
+    HEAT_PUMP = "heat_pump"
+    EV_CHARGER = "ev_charger"
+    BATTERY = "battery"
+    SMART_METER = "smart_meter"
+
+    @property
+    def sent_as(self) -> "AssetType | None":
+        """The exchange's type that can carry this asset's live data; None where none can by itself."""
+        return {
+            AssetType.LOAD: AssetType.LOAD,
+            AssetType.PV: AssetType.PV,
+            AssetType.HEAT_PUMP: AssetType.LOAD,
+            AssetType.EV_CHARGER: AssetType.LOAD,
+        }.get(self)
+
+
+class Label(StrEnum):
+    """Which instant a time stamp tells."""
+
+    INSTANT = "instant"
+    """The value at the stamp: registers, sampled power."""
+
+    START = "start"
+    """The value of the span that begins at the stamp."""
+
+    END = "end"
+    """The value of the span that ends at the stamp."""
+
+
+class TimeType(StrEnum):
+    """How a meter database writes an instant."""
+
+    TIMESTAMPTZ = "timestamptz"
+    NAIVE = "naive"
+    EPOCH_S = "epoch_s"
+    EPOCH_MS = "epoch_ms"
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"'{name}' is no IANA time zone; write one like Europe/Vienna") from error
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_zone)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$")]
+"""A table's or column's name, with its schema where it has one."""
+
+
+class Strict(BaseModel):
+    """A section of the file: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+
+class CommunitySection(Strict):
+    """The community itself."""
+
+    name: Name
+    simulation_uuid: Name
+    """The uuid after `/results/` in the address of the exchange's page."""
+
+    slot_length: int = Field(default=15, ge=1, le=60)
+    """Minutes; divides the hour."""
+
+    time_zone: TimeZone = "UTC"
+    """Local time of reports and of sources that don't name their own."""
+
+
+class ExchangeSection(Strict):
+    """The exchange and how it is spoken to."""
+
+    base_url: str = Field(pattern=r"^https?://[^/@\s]+(/[^@\s]*)?$")
+    protocol: Literal["rest", "sdk"] = "rest"
+    margin_s: int = Field(default=30, ge=8, le=600)
+    """A forecast must be there this long before its slot, in seconds. The engine was seen 7 s early."""
+
+    concurrency: int = Field(default=10, ge=1, le=100)
+    """Posts at a time."""
+
+
+class Columns(Strict):
+    """Which column holds what in a meter database."""
+
+    meter: Identifier
+    time: Identifier
+    end: Identifier | None = None
+    """End of the span, where rows carry start and end."""
+
+    register_: Identifier | None = Field(default=None, alias="register")
+    value: Identifier | None = None
+    """The value's column; absent where the source is wide."""
+
+    unit: Identifier | None = None
+    quality: Identifier | None = None
+    ingested_at: Identifier | None = None
+    """When the database got the row: finds late and corrected rows without reading everything again."""
+
+    tie_breaker: Identifier | None = None
+    """A column that grows with true time: tells the two hours of an autumn night apart."""
+
+
+class MeterDatabase(Strict):
+    """A meter database: any SQLAlchemy URL, read-only."""
+
+    type: Literal["meter_database"]
+    url: str
+    """Without password: that comes from SLOTFEED_SOURCE_<NAME>_PASSWORD."""
+
+    table: Identifier | None = None
+    sql: str | None = None
+    """One SELECT with the bind parameters :start, :end and :meters, instead of `table`."""
+
+    columns: Columns
+    wide: dict[Identifier, Name] | None = None
+    """Wide rows: column -> register it stands for."""
+
+    time_type: TimeType
+    time_zone: TimeZone | None = None
+    """Required for naive times."""
+
+    row_order: bool = False
+    """Rows come back in their true order, so a repeated autumn hour is told apart by it."""
+
+    register_map: dict[str, Name] = Field(default_factory=dict)
+    """What the register column says -> what streams call it."""
+
+    quality_map: dict[str, Quality] = Field(default_factory=dict)
+    """What the quality column says -> slotfeed's scale."""
+
+    scale: float = Field(default=1.0, gt=0)
+    """Factor on every value, before its unit."""
+
+    overlap: int = Field(default=360, ge=0)
+    """Minutes before the last reading that are read again, for late and corrected rows."""
+
+
+class Stream(Strict):
+    """One channel of one device."""
+
+    source: Name
+    device: Name
+    register_: Name | None = Field(default=None, alias="register")
+    """OBIS code or whatever the source calls the channel."""
+
+    kind: Kind
+    unit: Name
+    label: Label | None = None
+    """Default: instant for registers and power, start for intervals."""
+
+    interval: int | None = Field(default=None, ge=1, le=1440)
+    """Minutes a span lasts, where rows tell only its start or end. Default: the slot length."""
+
+    time_zone: TimeZone | None = None
+    """Of this stream's naive stamps, where it differs from its source's."""
+
+    sign: Literal[1, -1] = 1
+    """-1 turns the value round: for the export half of a two-way meter."""
+
+    two_way: bool = False
+    """The value goes below zero when energy flows the other way; only what is positive after `sign` counts."""
+
+    rated_power_kw: float | None = Field(default=None, gt=0)
+    """Of this channel, where it differs from its asset's."""
+
+    @property
+    def stream_id(self) -> str:
+        """Identity of the channel, stable over renamed assets: source/device/register."""
+        return f"{self.source}/{self.device}/{self.register_ or '-'}"
+
+    @property
+    def stamp(self) -> Label:
+        """The label, with its default."""
+        if self.label is not None:
+            return self.label
+        return Label.START if self.kind is Kind.INTERVAL else Label.INSTANT
+
+
+class Asset(Strict):
+    """An asset of the exchange and the streams its energy is the sum of."""
+
+    name: Name
+    uuid: Name
+    type: AssetType
+    rated_power_kw: float = Field(gt=0)
+    streams: tuple[Stream, ...] = Field(min_length=1)
+
+    @property
+    def asset_id(self) -> str:
+        """The exchange's uuid: names aren't unique there."""
+        return self.uuid
+
+
+class Community(Strict):
+    """The whole file."""
+
+    community: CommunitySection
+    exchange: ExchangeSection
+    database: str = "sqlite:///slotfeed.sqlite"
+    """slotfeed's own database; a relative SQLite path is relative to the file."""
+
+    sources: dict[Identifier, MeterDatabase] = Field(min_length=1)
+    assets: tuple[Asset, ...] = Field(min_length=1)
+
+    @property
+    def slot_length(self) -> timedelta:
+        """Length of a market slot."""
+        return timedelta(minutes=self.community.slot_length)
+
+    @property
+    def margin(self) -> timedelta:
+        """How long before its slot a forecast must be at the exchange."""
+        return timedelta(seconds=self.exchange.margin_s)
+
+    def asset(self, name_or_uuid: str) -> Asset | None:
+        """The asset with this name or uuid."""
+        return next((a for a in self.assets if name_or_uuid in (a.name, a.uuid)), None)
+
+    def streams(self) -> dict[str, Stream]:
+        """Every distinct channel; where assets share one, its first mention (`sign` differs between them)."""
+        found: dict[str, Stream] = {}
+        for asset in self.assets:
+            for stream in asset.streams:
+                found.setdefault(stream.stream_id, stream)
+        return found
+
+
+def resolve_sqlite_path(url: str, beside: Path) -> str:
+    """Make the path of a `sqlite:///relative` URL absolute, taken from the folder `beside`."""
+    prefix = "sqlite:///"
+    if not url.startswith(prefix) or url.startswith("sqlite:////") or url == "sqlite:///:memory:":
+        return url
+    return prefix + str((beside / url.removeprefix(prefix)).resolve())

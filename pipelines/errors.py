@@ -1,0 +1,113 @@
+"""Errors, parted by what the caller can do about them.
+
+    SlotfeedError
+    ├── ConfigurationError    the community file or a secret is wrong: holds the list of issues
+    ├── TransientError        try again: the other side may answer next time
+    │   ├── ExchangeUnavailable
+    │   └── SourceUnavailable
+    ├── TerminalError         stop and tell someone: trying again changes nothing
+    │   ├── AuthenticationError
+    │   ├── RejectedError     the exchange refuses this asset or value
+    │   ├── SourceError       the meter database answers, but not with what the file says
+    │   └── StoreError        slotfeed's own database can't be used
+    └── ExpiredError          too late: the slot has begun
+
+A message names the asset, the slot, the step and what was tried; never a secret.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How much an issue of the community file weighs."""
+
+    FAULT = "fault"
+    """Nothing runs until it is mended."""
+
+    NOTICE = "notice"
+    """True and worth knowing; runs go on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Issue:
+    """One finding about the community file or its surroundings."""
+
+    where: str
+    """The asset, source or section, as its reader calls it: `asset 'Flat 3'`."""
+
+    field: str
+    """The key in the file, dotted: `streams[0].unit`; empty for the whole."""
+
+    problem: str
+    """What is wrong."""
+
+    remedy: str
+    """What would be right."""
+
+    severity: Severity = Severity.FAULT
+
+    def __str__(self) -> str:
+        place = f"{self.where}, {self.field}" if self.field else self.where
+        return f"{place}: {self.problem}. {self.remedy}"
+
+
+class SlotfeedError(Exception):
+    """Whatever slotfeed raises knowingly."""
+
+
+class ConfigurationError(SlotfeedError):
+    """The community file or the secrets it needs are wrong.
+
+    Attributes:
+        issues: every fault found, not only the first.
+    """
+
+    def __init__(self, issues: Iterable[Issue]) -> None:
+        self.issues = tuple(issues)
+        super().__init__("\n".join(str(issue) for issue in self.issues))
+
+
+class TransientError(SlotfeedError):
+    """A later try may succeed."""
+
+
+class ExchangeUnavailable(TransientError):
+    """The exchange didn't answer, or said that it can't now.
+
+    Attributes:
+        retry_after_s: seconds the exchange asked to wait; None where it named none.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class SourceUnavailable(TransientError):
+    """A source of readings can't be reached."""
+
+
+class TerminalError(SlotfeedError):
+    """Trying again changes nothing; a person must act."""
+
+
+class AuthenticationError(TerminalError):
+    """Name or password was refused."""
+
+
+class RejectedError(TerminalError):
+    """The exchange refuses this asset, value or request."""
+
+
+class SourceError(TerminalError):
+    """A source answers, but not with what the community file says."""
+
+
+class StoreError(TerminalError):
+    """slotfeed's own database can't be used."""
+
+
+class ExpiredError(SlotfeedError):
+    """The slot has begun: what should have reached it can't any more."""

@@ -1,0 +1,38 @@
+"""slotfeed's own database: what was read, judged, converted, sent and found."""
+
+from pipelines.store.bulk import CHUNK, insert_rows, read_frame, upsert_rows
+from pipelines.store.engine import Store, open_store
+from pipelines.store.runs import finish_run, start_run
+from pipelines.store.tables import (
+    USABLE,
+    AssetRow,
+    Cursor,
+    DiscrepancyRow,
+    ExchangeEnergyRow,
+    ReadingRow,
+    RunRow,
+    SlotEnergyRow,
+    SubmissionRow,
+    Verdict,
+)
+
+__all__ = [
+    "CHUNK",
+    "USABLE",
+    "AssetRow",
+    "Cursor",
+    "DiscrepancyRow",
+    "ExchangeEnergyRow",
+    "ReadingRow",
+    "RunRow",
+    "SlotEnergyRow",
+    "Store",
+    "SubmissionRow",
+    "Verdict",
+    "finish_run",
+    "insert_rows",
+    "open_store",
+    "read_frame",
+    "start_run",
+    "upsert_rows",
+]

@@ -1,0 +1,55 @@
+"""Bulk writes and reads: rows go in by thousands, frames come out typed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection, Select, Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import SQLModel
+
+CHUNK = 5_000
+"""Rows per batch of an executemany, and keys per IN list."""
+
+
+def insert_rows(connection: Connection, model: type[SQLModel], rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows; one whose unique key stands already is left as it is.
+
+    Args:
+        connection: inside a write transaction.
+        model: the table.
+        rows: one dict a row, all with the same keys.
+    """
+    _write(connection, model, rows, keys=None)
+
+
+def upsert_rows(connection: Connection, model: type[SQLModel], rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows; one whose primary key stands already takes the new values."""
+    _write(connection, model, rows, keys=[column.name for column in _table(model).primary_key])
+
+
+def read_frame(connection: Connection, query: Select[Any], schema: pl.Schema) -> pl.DataFrame:
+    """The query's rows as a frame; its columns are named and typed by `schema`, in order."""
+    rows = [tuple(row) for row in connection.execute(query)]
+    return pl.DataFrame(rows, schema=schema, orient="row", infer_schema_length=None)
+
+
+def _table(model: type[SQLModel]) -> Table:
+    table: Table = model.__table__  # type: ignore[attr-defined]
+    return table
+
+
+def _write(
+    connection: Connection, model: type[SQLModel], rows: Sequence[dict[str, Any]], *, keys: list[str] | None
+) -> None:
+    if not rows:
+        return
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement: Any = dialect.insert(_table(model))
+    if keys is None:
+        statement = statement.on_conflict_do_nothing()
+    else:
+        changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+        statement = statement.on_conflict_do_update(index_elements=keys, set_=changed)
+    for start in range(0, len(rows), CHUNK):
+        connection.execute(statement, list(rows[start : start + CHUNK]))

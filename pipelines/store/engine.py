@@ -1,0 +1,110 @@
+"""The engine: SQLite in WAL mode by default, PostgreSQL where more than one worker runs.
+
+A write transaction takes its lock at its start (`BEGIN IMMEDIATE` on SQLite), so that what is
+read inside it still holds when it writes.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError
+
+from pipelines.errors import StoreError
+from pipelines.store.migrate import upgrade
+
+LOCK_WAIT_S = 30
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open database with the newest schema."""
+
+    engine: Engine
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection for queries."""
+        with _named_errors(self.engine), self.engine.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One transaction, committed whole at the end or not at all.
+
+        Raises:
+            StoreError: the database is locked, full, away or otherwise unable; nothing was written.
+        """
+        writer = self.engine.execution_options(slotfeed_writing=True)
+        with _named_errors(self.engine), writer.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.engine.dispose()
+
+
+def open_store(url: URL | str) -> Store:
+    """Open the database and bring its schema up to date.
+
+    Raises:
+        StoreError: it can't be reached, or was written by a newer slotfeed.
+    """
+    try:
+        engine = create_engine(url, **_engine_options(url))
+    except (NoSuchModuleError, ImportError) as error:
+        raise StoreError(f"slotfeed's database: no driver for this URL ({error})") from error
+    if engine.dialect.name == "sqlite":
+        _prepare_sqlite(engine)
+    elif engine.dialect.name != "postgresql":
+        raise StoreError(f"slotfeed's database: {engine.dialect.name} is not supported; use SQLite or PostgreSQL")
+    try:
+        with _named_errors(engine):
+            upgrade(engine)
+    except StoreError:
+        engine.dispose()
+        raise
+    return Store(engine)
+
+
+def _engine_options(url: URL | str) -> dict[str, Any]:
+    if str(url).startswith("sqlite"):
+        return {"connect_args": {"timeout": LOCK_WAIT_S}}
+    return {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    path = engine.url.database
+    if path and path != ":memory:" and not Path(path).parent.is_dir():
+        raise StoreError(
+            f"slotfeed's database: the folder {Path(path).parent} doesn't exist; make it or change `database`"
+        )
+
+    @event.listens_for(engine, "connect")
+    def _pragmas(dbapi_connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's own type
+        # sqlite3 would begin transactions by itself, and later than wanted.
+        dbapi_connection.isolation_level = None
+        cursor = dbapi_connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writing = connection.get_execution_options().get("slotfeed_writing", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+@contextlib.contextmanager
+def _named_errors(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        if error.orig is None or isinstance(error.orig, (TypeError, ValueError)):
+            raise
+        where = engine.url.render_as_string(hide_password=True)
+        raise StoreError(f"slotfeed's database {where}: {str(error.orig).strip()}") from error

@@ -1,0 +1,202 @@
+"""The tables. Every instant is UTC; SQLite holds it as text without offset, PostgreSQL as timestamptz.
+
+Nothing is ever deleted: readings and slots get revisions, submissions versions, decisions a reason.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Column, Index, Integer, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+
+class Verdict(StrEnum):
+    """What became of a reading."""
+
+    NEW = "new"
+    """Stored, not judged yet."""
+
+    GOOD = "good"
+    QUARANTINED = "quarantined"
+    """Broke an expectation; waits for a correction or a person."""
+
+    RELEASED = "released"
+    """A person let it through."""
+
+    DISCARDED = "discarded"
+    """A person threw it out; kept for the record."""
+
+    SUPERSEDED = "superseded"
+    """A later revision of the same stamp took its place."""
+
+
+ROW_ID: Any = BigInteger().with_variant(Integer, "sqlite")
+"""Years of readings outgrow 32 bits; SQLite's own row id has 64 under the name INTEGER."""
+
+USABLE = (Verdict.GOOD, Verdict.RELEASED)
+"""Verdicts of readings that energy is computed from."""
+
+
+class ReadingRow(SQLModel, table=True):
+    """One value of one stream as it came; a corrected one is a further revision."""
+
+    __tablename__ = "reading"
+    __table_args__ = (
+        UniqueConstraint("stream_id", "ts", "revision"),
+        Index("ix_reading_verdict", "verdict", "slotted_at"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=ROW_ID)
+    stream_id: str
+    ts: datetime | None
+    """None where the source's stamp could not be read: such a row can only be quarantined."""
+
+    ts_end: datetime | None = None
+    revision: int = 0
+    kind: str
+    value: float | None
+    unit: str
+    quality: str
+    ingested_at: datetime | None = None
+    received_at: datetime
+    verdict: str = Verdict.NEW
+    broken: str = ""
+    """Names of the expectations it broke, comma-separated."""
+
+    decided_at: datetime | None = None
+    reason: str = ""
+    """Why a person released or discarded it."""
+
+    slotted_at: datetime | None = None
+    """When `convert` last took account of it; None: not yet."""
+
+    run_id: str
+
+
+class Cursor(SQLModel, table=True):
+    """How far a stream was read. Never past a reading that is not stored."""
+
+    __tablename__ = "cursor"
+
+    stream_id: str = Field(primary_key=True)
+    position: datetime
+    """Stamp of the newest reading stored."""
+
+    changed_since: datetime | None = None
+    """Newest `ingested_at` seen, where the source tells."""
+
+    updated_at: datetime
+    run_id: str
+
+
+class SlotEnergyRow(SQLModel, table=True):
+    """Energy of one asset in one market slot; the highest version holds."""
+
+    __tablename__ = "slot_energy"
+
+    asset_id: str = Field(primary_key=True)
+    slot_start: datetime = Field(primary_key=True)
+    version: int = Field(primary_key=True)
+    energy_wh: float
+    quality: str
+    coverage: float
+    method: str
+    created_at: datetime
+    run_id: str
+
+
+class SubmissionRow(SQLModel, table=True):
+    """The outbox: one value that must reach the exchange within its window, and what became of it."""
+
+    __tablename__ = "submission"
+    __table_args__ = (
+        UniqueConstraint("asset_id", "slot_start", "quantity", "version"),
+        Index("ix_submission_state", "state", "closes_at"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=ROW_ID)
+    asset_id: str
+    slot_start: datetime
+    quantity: str
+    version: int
+    energy_wh: float
+    source_slot: datetime
+    """The slot whose measured energy this is: the slot itself, or the one a forecast repeats."""
+
+    quality: str
+    method: str
+    opens_at: datetime | None = None
+    closes_at: datetime | None = None
+    state: str
+    attempts: int = 0
+    leased_until: datetime | None = None
+    leased_by: str = ""
+    sent_at: datetime | None = None
+    """When the last try left, by the exchange's clock."""
+
+    accepted_at: datetime | None = None
+    confirmed_at: datetime | None = None
+    error: str = ""
+    created_at: datetime
+    run_id: str
+
+
+class ExchangeEnergyRow(SQLModel, table=True):
+    """What the exchange said it used for a slot, as last read back."""
+
+    __tablename__ = "exchange_energy"
+
+    asset_id: str = Field(primary_key=True)
+    slot_start: datetime = Field(primary_key=True)
+    quantity: str = Field(primary_key=True)
+    energy_wh: float | None
+    """None where the exchange has no value for the slot."""
+
+    read_at: datetime
+    run_id: str
+
+
+class DiscrepancyRow(SQLModel, table=True):
+    """A slot in which the exchange's value isn't the one that should be there, with the cause."""
+
+    __tablename__ = "discrepancy"
+
+    asset_id: str = Field(primary_key=True)
+    slot_start: datetime = Field(primary_key=True)
+    quantity: str = Field(primary_key=True)
+    expected_wh: float | None
+    exchange_wh: float | None
+    diagnosis: str
+    evidence: str
+    repair: str
+    opened_at: datetime
+    closed_at: datetime | None = None
+    run_id: str
+
+
+class AssetRow(SQLModel, table=True):
+    """Since when an asset is live. Nothing is expected of the exchange before."""
+
+    __tablename__ = "asset"
+
+    asset_id: str = Field(primary_key=True)
+    name: str
+    live_since: datetime
+    run_id: str
+
+
+class RunRow(SQLModel, table=True):
+    """One run of one command."""
+
+    __tablename__ = "run"
+
+    run_id: str = Field(primary_key=True)
+    command: str
+    logical_time: datetime
+    started_at: datetime
+    finished_at: datetime | None = None
+    outcome: str = "running"
+    summary: dict[str, Any] = Field(
+        default_factory=dict, sa_column=Column(JSON, nullable=False, server_default=text("'{}'"))
+    )
