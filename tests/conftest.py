@@ -1,17 +1,33 @@
-"""What the tests share: databases, among them a real PostgreSQL that this run starts itself."""
+"""What the tests share: databases, among them a real PostgreSQL that this run starts itself, and a small world."""
 
+import contextlib
+import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import psycopg
 import pytest
+from pydantic import SecretStr
+from sqlmodel import col, select
 
-from pipelines.store import Store, open_store
+from pipelines.clock import FixedClock
+from pipelines.community import Community
+from pipelines.exchange import PROTOCOLS, ExchangeClient, open_exchange, read_energy
+from pipelines.frames import Quantity, State
+from pipelines.sandbox.accounts import Accounts
+from pipelines.sandbox.exchange import create_app
+from pipelines.sandbox.faults import Faults
+from pipelines.sandbox.journal import Journal
+from pipelines.sandbox.market import Market
+from pipelines.sandbox.registry import read_registry
+from pipelines.slots import forecast_window
+from pipelines.store import AssetRow, Store, SubmissionRow, insert_rows, open_store
 
 
 def _debian_postgres() -> Path | None:
@@ -87,3 +103,159 @@ def sqlite_store(tmp_path: Path) -> Iterator[Store]:
 def noon() -> datetime:
     """A round instant: 2026-03-02 12:00 UTC."""
     return datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+SIMULATION = "5b2ddb77-3b0b-4a25-a4c4-0ac2f2a1c9b1"
+SLOT = timedelta(minutes=15)
+
+
+def small_community(protocol: str) -> Community:
+    """Two loads and a PV plant; the exchange knows them as `load-1`, `load-2` and `pv-1`."""
+
+    def asset(uuid: str, kind: str) -> dict[str, object]:
+        stream = {"source": "meters", "device": uuid, "kind": "register", "unit": "Wh"}
+        return {"name": uuid.upper(), "uuid": uuid, "type": kind, "rated_power_kw": 10, "streams": [stream]}
+
+    return Community.model_validate(
+        {
+            "community": {"name": "Small", "simulation_uuid": SIMULATION},
+            "exchange": {"base_url": "http://127.0.0.1:1", "protocol": protocol},
+            "sources": {
+                "meters": {
+                    "type": "meter_database",
+                    "url": "sqlite:///meters.sqlite",
+                    "table": "t",
+                    "columns": {"meter": "id", "time": "at", "value": "v"},
+                    "time_type": "epoch_s",
+                }
+            },
+            "assets": [asset("load-1", "load"), asset("load-2", "load"), asset("pv-1", "pv")],
+        }
+    )
+
+
+def small_registry() -> dict[str, object]:
+    """GSy's simulation config JSON of the same three assets."""
+    leaves = [("load-1", "Load"), ("load-2", "Load"), ("pv-1", "PV")]
+    children = [{"name": uuid.upper(), "type": kind, "uuid": uuid, "children": None} for uuid, kind in leaves]
+    return {
+        "username": "me",
+        "name": "Small",
+        "uuid": SIMULATION,
+        "domain_name": "http://127.0.0.1",
+        "web_socket_domain_name": "ws://127.0.0.1",
+        "global_settings": {"slot_length": "15m"},
+        "registry": {"name": "Grid", "type": "Area", "uuid": "grid", "children": children},
+    }
+
+
+class World:
+    """A store, a community of three assets and a sandbox exchange in this process whose clock a test drives."""
+
+    def __init__(self, store: Store, protocol: str, start: datetime, folder: Path) -> None:
+        registry_file = folder / "registry.json"
+        registry_file.write_text(json.dumps(small_registry()))
+        registry = read_registry(registry_file)
+        self.store, self.community = store, small_community(protocol)
+        self.clock = FixedClock(start)
+        self.journal, self.faults = Journal(), Faults()
+        market = Market(SLOT, start, {uuid: one.type for uuid, one in registry.assets.items()})
+        accounts = Accounts(username="me", password="hush", lifetime=timedelta(hours=48), clock=self.clock)
+        self.app = create_app(
+            market=market,
+            registry=registry,
+            accounts=accounts,
+            clock=self.clock,
+            journal=self.journal,
+            faults=self.faults,
+        )
+        self.waits: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+
+    @contextlib.asynccontextmanager
+    async def client(self, transport: httpx.AsyncBaseTransport | None = None) -> AsyncIterator[ExchangeClient]:
+        """Logged in; its clock runs from the sandbox's present time."""
+        async with open_exchange(
+            base_url="http://exchange.example",
+            username=SecretStr("me"),
+            password=SecretStr("hush"),
+            clock=self.clock,
+            concurrency=self.community.exchange.concurrency,
+            transport=transport or httpx.ASGITransport(self.app),
+            sleep=self.sleep,
+        ) as client:
+            await client.connect()
+            yield client
+
+    def submit(
+        self,
+        asset: str,
+        slot_start: datetime,
+        energy_wh: float,
+        *,
+        quantity: Quantity = Quantity.FORECAST,
+        version: int = 0,
+        **changes: object,
+    ) -> None:
+        """Put a row into the outbox as `convert` does, and let its asset be live."""
+        abilities = PROTOCOLS[self.community.exchange.protocol].abilities
+        window = forecast_window(slot_start, length=SLOT, margin=self.community.margin, abilities=abilities)
+        times = {"opens_at": window.opens_at, "closes_at": window.closes_at}
+        if quantity is Quantity.MEASUREMENT:
+            times = {"opens_at": slot_start + SLOT, "closes_at": None}
+        row = {
+            "asset_id": asset,
+            "slot_start": slot_start,
+            "quantity": quantity.value,
+            "version": version,
+            "energy_wh": energy_wh,
+            "source_slot": slot_start - 2 * SLOT,
+            "quality": "MEASURED",
+            "method": "persistence",
+            "state": State.PENDING.value,
+            "attempts": 0,
+            "created_at": self.clock.now(),
+            "run_id": "r",
+        }
+        live = {"asset_id": asset, "name": asset.upper(), "live_since": slot_start, "run_id": "r"}
+        with self.store.writing() as connection:
+            insert_rows(connection, SubmissionRow, [row | times | changes])
+            insert_rows(connection, AssetRow, [live])
+
+    def states(self) -> dict[tuple[str, datetime, str, int], str]:
+        """(asset, slot, quantity, version) -> state, of the whole outbox."""
+        row = SubmissionRow
+        query = select(col(row.asset_id), col(row.slot_start), col(row.quantity), col(row.version), col(row.state))
+        with self.store.reading() as connection:
+            return {(a, s, q, v): state for a, s, q, v, state in connection.execute(query)}
+
+    async def held(self, asset: str, start: datetime, slots: int) -> list[float | None]:
+        """What the exchange says it used, in Wh, from `start` on."""
+        async with self.client() as client:
+            read = await read_energy(
+                client,
+                simulation=SIMULATION,
+                assets=[asset],
+                start=start,
+                end=start + slots * SLOT,
+                concurrency=1,
+            )
+        return [read.energy_wh[asset].get(start + i * SLOT) for i in range(slots)]
+
+    def posts(self) -> list[str]:
+        """Assets of the energy posts that reached the exchange, in order."""
+        return [entry["asset"] for entry in self.journal.entries() if "energy" in entry["path"]]
+
+
+@pytest.fixture
+def make_world(store: Store, tmp_path: Path, noon: datetime) -> Callable[[str], World]:
+    """Build the world for a protocol; its clock stands at 12:02."""
+    return lambda protocol: World(store, protocol, noon + timedelta(minutes=2), tmp_path)
+
+
+@pytest.fixture
+def make_light_world(sqlite_store: Store, tmp_path: Path, noon: datetime) -> Callable[[str], World]:
+    """The same on SQLite alone."""
+    return lambda protocol: World(sqlite_store, protocol, noon + timedelta(minutes=2), tmp_path)

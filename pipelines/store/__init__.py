@@ -1,6 +1,6 @@
 """slotfeed's own database: what was read, judged, converted, sent and found."""
 
-from pipelines.store.bulk import CHUNK, insert_rows, read_frame, upsert_rows
+from pipelines.store.bulk import CHUNK, insert_rows, read_frame, table_of, upsert_rows
 from pipelines.store.engine import Store, open_store
 from pipelines.store.runs import finish_run, start_run
 from pipelines.store.tables import (
@@ -34,5 +34,6 @@ __all__ = [
     "open_store",
     "read_frame",
     "start_run",
+    "table_of",
     "upsert_rows",
 ]

@@ -25,7 +25,7 @@ def insert_rows(connection: Connection, model: type[SQLModel], rows: Sequence[di
 
 def upsert_rows(connection: Connection, model: type[SQLModel], rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows; one whose primary key stands already takes the new values."""
-    _write(connection, model, rows, keys=[column.name for column in _table(model).primary_key])
+    _write(connection, model, rows, keys=[column.name for column in table_of(model).primary_key])
 
 
 def read_frame(connection: Connection, query: Select[Any], schema: pl.Schema) -> pl.DataFrame:
@@ -34,7 +34,8 @@ def read_frame(connection: Connection, query: Select[Any], schema: pl.Schema) ->
     return pl.DataFrame(rows, schema=schema, orient="row", infer_schema_length=None)
 
 
-def _table(model: type[SQLModel]) -> Table:
+def table_of(model: type[SQLModel]) -> Table:
+    """The SQL table behind a model, whose columns are typed for queries."""
     table: Table = model.__table__  # type: ignore[attr-defined]
     return table
 
@@ -45,7 +46,7 @@ def _write(
     if not rows:
         return
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement: Any = dialect.insert(_table(model))
+    statement: Any = dialect.insert(table_of(model))
     if keys is None:
         statement = statement.on_conflict_do_nothing()
     else:

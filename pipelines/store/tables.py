@@ -183,6 +183,9 @@ class AssetRow(SQLModel, table=True):
     asset_id: str = Field(primary_key=True)
     name: str
     live_since: datetime
+    planned_through: datetime | None = None
+    """Newest slot the outbox was planned for."""
+
     run_id: str
 
 

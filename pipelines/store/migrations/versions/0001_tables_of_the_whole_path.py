@@ -16,6 +16,7 @@ def upgrade() -> None:
         sa.Column("asset_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("live_since", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+        sa.Column("planned_through", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
         sa.Column("run_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.PrimaryKeyConstraint("asset_id"),
     )

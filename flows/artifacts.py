@@ -1,0 +1,46 @@
+"""What a flow run leaves in Prefect's interface for the community's manager: a summary in words and a table.
+
+Prefect being away costs the artifacts, never the run.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
+from prefect.exceptions import PrefectException
+
+from flows.session import Run
+from pipelines.report.rundown import discrepancy_rows, feed_in_words, reconcile_in_words, submission_rows
+
+log = logging.getLogger("slotfeed")
+
+
+async def leave_feed(run: Run) -> None:
+    """Leave what a feed or backfill did."""
+    await _leave(
+        run,
+        "feed",
+        words=feed_in_words(run.community, run.summary, run.problems),
+        rows=submission_rows(run.store, run.community, run.run_id),
+    )
+
+
+async def leave_reconcile(run: Run) -> None:
+    """Leave what a reconciliation found."""
+    await _leave(
+        run,
+        "reconcile",
+        words=reconcile_in_words(run.community, run.summary, run.problems),
+        rows=discrepancy_rows(run.store, run.community),
+    )
+
+
+async def _leave(run: Run, key: str, *, words: str, rows: list[Mapping[str, Any]]) -> None:
+    title = f"{run.community.community.name}, {run.now:%Y-%m-%d %H:%M} UTC"
+    try:
+        await acreate_markdown_artifact(words, key=f"{key}-summary", description=title)
+        await acreate_table_artifact([dict(row) for row in rows], key=f"{key}-table", description=title)
+    except (PrefectException, httpx.HTTPError) as error:
+        log.warning("No artifacts: Prefect's server doesn't answer (%s)", type(error).__name__)

@@ -1,0 +1,311 @@
+"""The `slotfeed` command. Heavy parts are imported by the command that needs them."""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows import screens
+from flows.moments import parse_moment
+from pipelines.clock import WallClock
+from pipelines.community import Community
+from pipelines.errors import ConfigurationError, Issue, Severity, SlotfeedError
+from pipelines.store import Store
+
+if TYPE_CHECKING:
+    from flows.session import Run
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Energy of a community, slot by slot.")
+quarantine = typer.Typer(no_args_is_help=True, help="Readings that broke an expectation, and what to do with them.")
+sandbox = typer.Typer(no_args_is_help=True, help="Stand-ins for the outside world, on this machine.")
+app.add_typer(quarantine, name="quarantine")
+app.add_typer(sandbox, name="sandbox")
+
+File = Annotated[
+    Path, typer.Option("--community", "-c", envvar="SLOTFEED_COMMUNITY", help="The community file.", show_default=True)
+]
+At = Annotated[str | None, typer.Option(help="Run as if it were this time: 2016-10-30T02:30+01:00.")]
+Start = Annotated[str | None, typer.Option(help="First slot: a date (local midnight) or a time.")]
+End = Annotated[str | None, typer.Option(help="End, itself not included.")]
+DEFAULT_FILE = Path("community.yaml")
+
+
+def main() -> None:
+    """Run the command line: exit 0 on success, 1 on an error told in words, 130 on Ctrl-C."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        app()
+    except SlotfeedError as error:
+        screens.show_error(error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="File to write.")] = DEFAULT_FILE,
+    from_registry: Annotated[
+        Path | None, typer.Option(help="Simulation config JSON, downloaded from the exchange's Registry page.")
+    ] = None,
+) -> None:
+    """Write a commented community file to start from."""
+    from pipelines import starter
+
+    if from_registry is None:
+        text = starter.example_yaml()
+    else:
+        text = starter.yaml_from_registry(_json_file(from_registry), origin=from_registry.name)
+    starter.write_starter(path, text)
+    screens.out.print(f"Wrote {path}. Fill it in, then run: slotfeed check --community {path}")
+
+
+@app.command()
+def check(
+    community: File = DEFAULT_FILE,
+    connect: Annotated[bool, typer.Option(help="Also try the sources and the exchange.")] = False,
+) -> None:
+    """List every fault of the community file at once; exit 1 if there is any."""
+    from pipelines.check import check_community
+
+    found, issues = check_community(community)
+    if connect and found is not None:
+        from flows.trial import try_connections
+
+        issues = [*issues, *asyncio.run(try_connections(found, community.resolve().parent))]
+    screens.show_issues(issues)
+    faults = sum(issue.severity is Severity.FAULT for issue in issues)
+    if faults:
+        screens.err.print(f"[red]{faults} fault(s)[/]; nothing runs until they are mended")
+        raise typer.Exit(1)
+    assets = len(found.assets) if found else 0
+    screens.out.print(f"[green]{community} is sound[/]: {assets} assets, {len(issues)} notice(s)")
+
+
+@app.command()
+def feed(
+    community: File = DEFAULT_FILE,
+    at: At = None,
+    dry_run: Annotated[
+        bool, typer.Option(help="Show what would be sent beside what the exchange has; send nothing.")
+    ] = False,
+) -> None:
+    """Collect, validate, convert and deliver, once."""
+    moment = _moment(at, "--at", community)
+    if dry_run:
+        from flows.dry_run import dry_run as compare
+
+        rows = asyncio.run(compare(community, at=moment))
+        screens.show_rows("Would be sent", rows, empty="Nothing is due: no asset has a recent measured slot")
+        return
+    from flows.feed import feed_once
+
+    asyncio.run(_ad_hoc("feed", community, moment, feed_once))
+
+
+@app.command()
+def backfill(
+    start: Annotated[str, typer.Option(help="First day or time.")],
+    end: Annotated[str, typer.Option(help="End, itself not included.")],
+    community: File = DEFAULT_FILE,
+    at: At = None,
+) -> None:
+    """Load history from the meters; nothing is sent."""
+    from flows.backfill import load_history
+
+    zone = _zone(community)
+    first, last = parse_moment(start, option="--start", zone=zone), parse_moment(end, option="--end", zone=zone)
+    if last <= first:
+        raise _fault("--end", "the end isn't after the start", "Give a later end")
+    story = partial(load_history, start=first, end=last)
+    asyncio.run(_ad_hoc("backfill", community, _moment(at, "--at", community), story))
+
+
+@app.command()
+def reconcile(community: File = DEFAULT_FILE, start: Start = None, end: End = None, at: At = None) -> None:
+    """Compare what the exchange holds with what it should hold."""
+    from flows.steps import reconcile as compare
+    from pipelines.report.rundown import discrepancy_rows
+
+    story = partial(compare, start=_moment(start, "--start", community), end=_moment(end, "--end", community))
+    asyncio.run(_ad_hoc("reconcile", community, _moment(at, "--at", community), story))
+    found, store = _open(community)
+    screens.show_rows("Open discrepancies", discrepancy_rows(store, found), empty="No discrepancy is open")
+
+
+@app.command()
+def status(
+    community: File = DEFAULT_FILE,
+    start: Start = None,
+    end: End = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For other programs.")] = False,
+) -> None:
+    """Where every asset and slot stands."""
+    from pipelines.report.status import status as sum_up
+
+    found, store = _open(community)
+    first, last = _moment(start, "--start", community), _moment(end, "--end", community)
+    summary = sum_up(store, found, start=first, end=last)
+    if as_json:
+        screens.show_json(summary.to_dict())
+    else:
+        screens.show_status(summary)
+
+
+@app.command()
+def report(
+    community: File = DEFAULT_FILE,
+    start: Start = None,
+    end: End = None,
+    output: Annotated[Path, typer.Option(help="The page to write.")] = Path("slotfeed-report.html"),
+) -> None:
+    """Write the data-quality and reconciliation report: one HTML file that opens offline."""
+    from expectations.names import READING_CHECKS
+    from pipelines.report.run import write_report
+    from pipelines.report.status import status as sum_up
+
+    found, store = _open(community)
+    known = sum_up(store, found)
+    now = WallClock().now()
+    first = _moment(start, "--start", community) or known.start or now - timedelta(days=1)
+    last = _moment(end, "--end", community) or known.end or now
+    words = {str(name): meaning.explanation for name, meaning in READING_CHECKS.items()}
+    path = write_report(store, found, start=first, end=last, now=now, path=output, broken_in_words=words)
+    screens.out.print(f"Wrote {path}")
+
+
+@quarantine.command("list")
+def list_(
+    community: File = DEFAULT_FILE,
+    most: Annotated[int, typer.Option(help="Rows to show.")] = 50,
+) -> None:
+    """Show what waits for a correction or a person."""
+    from pipelines.validate.quarantine import list_quarantined
+
+    _, store = _open(community)
+    frame = list_quarantined(store, limit=most).select(
+        "id", "stream_id", "ts", "value", "unit", "broken", "received_at"
+    )
+    screens.show_frame("Quarantined readings", frame, empty="No reading is in quarantine")
+
+
+Ids = Annotated[list[int], typer.Argument(help="Numbers from `slotfeed quarantine list`.")]
+Reason = Annotated[str, typer.Option(help="Why; kept with the reading.")]
+
+
+@quarantine.command()
+def release(ids: Ids, reason: Reason, community: File = DEFAULT_FILE) -> None:
+    """Let readings through: the next feed makes energy of them."""
+    from pipelines.validate import quarantine as rows
+
+    _, store = _open(community)
+    screens.out.print(f"Released {rows.release(store, ids, reason=reason, now=WallClock().now())} reading(s)")
+
+
+@quarantine.command()
+def discard(ids: Ids, reason: Reason, community: File = DEFAULT_FILE) -> None:
+    """Throw readings out for good; they stay in the record."""
+    from pipelines.validate import quarantine as rows
+
+    _, store = _open(community)
+    screens.out.print(f"Discarded {rows.discard(store, ids, reason=reason, now=WallClock().now())} reading(s)")
+
+
+@sandbox.command("exchange")
+def sandbox_exchange(
+    registry: Annotated[
+        Path | None, typer.Option(help="Simulation config JSON; by default the demo community's.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="0 takes any free one.")] = 8700,
+    username: Annotated[str, typer.Option(help="Of its one user.")] = "sandbox",
+    clock: Annotated[
+        str | None,
+        typer.Option(help="Drive the clock by hand from this time on (PUT /sandbox/clock); default: real time."),
+    ] = None,
+) -> None:
+    """Serve a local exchange; the password is SLOTFEED_EXCHANGE_PASSWORD, or `sandbox`."""
+    import tempfile
+
+    from pipelines.sandbox import demo_community, serve
+
+    with tempfile.TemporaryDirectory() as folder:
+        if registry is None:
+            registry = Path(folder) / "registry.json"
+            registry.write_text(json.dumps(demo_community.registry_json()))
+        serve.run(
+            registry_file=registry,
+            port=port,
+            username=username,
+            password=os.environ.get("SLOTFEED_EXCHANGE_PASSWORD", "sandbox"),
+            clock_start=None if clock is None else parse_moment(clock, option="--clock", zone="UTC"),
+        )
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder for the databases and the report.")] = Path("demo-output"),
+    protocol: Annotated[str, typer.Option(help="rest or sdk.")] = "rest",
+) -> None:
+    """Replay a real day of a real community against the sandbox's exchange."""
+    from flows.demo import run_demo
+
+    if not asyncio.run(run_demo(output, protocol=protocol)):
+        raise typer.Exit(1)
+
+
+async def _ad_hoc(
+    command: str, community: Path, at: datetime | None, story: Callable[["Run"], Awaitable[object]]
+) -> None:
+    """Run a flow's story without Prefect's server, and show what it did, also where it ends in an error."""
+    from flows.session import open_run
+
+    async with open_run(command, community, at=at, tell=screens.show_run) as run:
+        await story(run)
+
+
+def _open(path: Path) -> tuple[Community, Store]:
+    from pipelines.check import read_community
+    from pipelines.settings import Secrets
+    from pipelines.store.own import open_own_store
+
+    community = read_community(path)
+    folder = path.resolve().parent
+    return community, open_own_store(community, folder, Secrets(folder))
+
+
+def _moment(text: str | None, option: str, path: Path) -> datetime | None:
+    if text is None:
+        return None
+    return parse_moment(text, option=option, zone=_zone(path))
+
+
+def _zone(path: Path) -> str:
+    from pipelines.check import read_community
+
+    return read_community(path).community.time_zone
+
+
+def _json_file(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise _fault(
+            "--from-registry", f"can't read {path}: {error}", "Download the file again from the Registry page"
+        ) from error
+    if not isinstance(content, dict):
+        raise _fault(
+            "--from-registry", f"{path} holds no JSON object", "Download the file again from the Registry page"
+        )
+    return content
+
+
+def _fault(option: str, problem: str, remedy: str) -> ConfigurationError:
+    return ConfigurationError([Issue(where="command line", field=option, problem=problem, remedy=remedy)])

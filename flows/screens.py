@@ -1,0 +1,105 @@
+"""What the command line prints."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+from rich import box
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.markup import escape
+from rich.table import Table
+
+from pipelines.errors import ConfigurationError, Issue, Severity, SlotfeedError
+from pipelines.report.figures import Status
+from pipelines.report.rundown import feed_in_words, reconcile_in_words
+
+if TYPE_CHECKING:
+    from flows.session import Run
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def show_issues(issues: Iterable[Issue]) -> None:
+    """Each finding on its own: what, where, what would be right."""
+    for issue in issues:
+        colour = "red" if issue.severity is Severity.FAULT else "yellow"
+        place = f"{issue.where}, {issue.field}" if issue.field else issue.where
+        err.print(f"[{colour}]{issue.severity}[/] [bold]{escape(place)}[/]\n  {escape(issue.problem)}")
+        err.print(f"  [dim]->[/] {escape(issue.remedy)}")
+
+
+def show_error(error: SlotfeedError) -> None:
+    """An error in one message, on stderr."""
+    if isinstance(error, ConfigurationError):
+        show_issues(error.issues)
+    else:
+        err.print(f"[red]error[/] {escape(str(error))}")
+
+
+async def show_run(run: "Run") -> None:
+    """What a run did, in words."""
+    words = reconcile_in_words if "reconcile" in run.summary else feed_in_words
+    out.print(Markdown(words(run.community, run.summary, run.problems)))
+
+
+def show_rows(title: str, rows: Iterable[Mapping[str, Any]], *, empty: str) -> None:
+    """Rows with the same keys as a table."""
+    rows = list(rows)
+    if not rows:
+        out.print(f"[green]{escape(empty)}[/]")
+        return
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for name in rows[0]:
+        table.add_column(name.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*("" if value is None else escape(str(value)) for value in row.values()))
+    out.print(table)
+
+
+def show_frame(title: str, frame: pl.DataFrame, *, empty: str) -> None:
+    """A frame as a table."""
+    show_rows(title, frame.rows(named=True), empty=empty)
+
+
+def show_json(document: Mapping[str, Any]) -> None:
+    """Plain JSON for other programs."""
+    out.print_json(json.dumps(document))
+
+
+def show_status(status: Status) -> None:
+    """The community's figures and what is open."""
+    out.print(figures(status))
+    if status.discrepancies:
+        causes = [{"diagnosis": name, "slots": count} for name, count in status.discrepancies.items()]
+        show_rows("Open discrepancies", causes, empty="")
+    if status.not_final.count:
+        out.print(f"[yellow]{status.not_final.count:,} slots have no final state yet[/]")
+
+
+def figures(status: Status) -> Table:
+    """The table that a demo and `slotfeed status` end with."""
+    table = Table(title=escape(status.community), title_justify="left", box=box.SIMPLE_HEAD, show_header=False)
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    states = status.submissions.get("forecast", {})
+    if status.start and status.end:
+        table.add_row("period (UTC)", f"{status.start:%Y-%m-%d %H:%M} to {status.end:%Y-%m-%d %H:%M}")
+    table.add_row("assets", f"{status.assets:,}")
+    table.add_row("slots", f"{status.slots:,}")
+    table.add_row("energy sent", f"{status.energy_sent_wh / 1000:,.3f} kWh")
+    table.add_row("energy confirmed", f"{status.energy_confirmed_wh / 1000:,.3f} kWh")
+    table.add_row("slots confirmed", f"{states.get('confirmed', 0):,}")
+    for state in ("pending", "sending", "accepted", "expired", "rejected"):
+        if states.get(state):
+            table.add_row(f"slots {state}", f"{states[state]:,}")
+    if taken := status.submissions.get("measurement", {}).get("accepted"):
+        table.add_row("measurements accepted", f"{taken:,}")
+    for name, count in status.discrepancies.items():
+        table.add_row(f"open discrepancies: {name}", f"{count:,}")
+    if not status.discrepancies:
+        table.add_row("open discrepancies", "0")
+    table.add_row("quarantined readings", f"{status.quarantined:,}")
+    return table

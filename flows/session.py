@@ -1,0 +1,133 @@
+"""What every run opens and closes: the community file, secrets, the store, the run log."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from prefect.context import FlowRunContext
+
+from flows.moments import in_utc
+from flows.secrets import secret_blocks
+from pipelines.check import read_community
+from pipelines.clock import Clock, RunningClock, WallClock
+from pipelines.community import Community
+from pipelines.errors import SlotfeedError, TransientError
+from pipelines.exchange import ExchangeClient, open_exchange
+from pipelines.settings import DATABASE_PASSWORD, EXCHANGE_PASSWORD, EXCHANGE_USERNAME, Secrets, source_password
+from pipelines.store import Store, finish_run, start_run
+from pipelines.store.own import open_own_store
+
+
+class IncompleteRun(TransientError):
+    """The run did what it could, but a part of it failed; the next run picks that up."""
+
+
+@dataclass
+class Run:
+    """One run of one flow."""
+
+    community: Community
+    folder: Path
+    """Of the community file: relative paths in it start here."""
+
+    secrets: Secrets
+    store: Store
+    clock: Clock
+    run_id: str
+    now: datetime
+    """The run's logical time: what had happened by then is what the run sees."""
+
+    summary: dict[str, Any] = field(default_factory=dict)
+    """What each step reported, by step."""
+
+    problems: list[str] = field(default_factory=list)
+    """What went wrong without ending the run."""
+
+    def note(self, step: str, report: Any) -> None:  # noqa: ANN401 - any dataclass
+        """Keep a step's summary, as plain values."""
+        self.summary[step] = _plain(asdict(report))
+
+    @contextlib.asynccontextmanager
+    async def exchange(self) -> AsyncIterator[ExchangeClient]:
+        """The exchange, logged in."""
+        section = self.community.exchange
+        async with open_exchange(
+            base_url=section.base_url,
+            username=self.secrets.need(EXCHANGE_USERNAME, purpose="the exchange's user name"),
+            password=self.secrets.need(EXCHANGE_PASSWORD, purpose="the exchange's password"),
+            clock=self.clock,
+            concurrency=section.concurrency,
+        ) as client:
+            await client.connect()
+            yield client
+
+
+Teller = Callable[[Run], Awaitable[None]]
+"""Shows people what a run did: as artifacts of a flow run, or on the screen of an ad hoc one."""
+
+
+@contextlib.asynccontextmanager
+async def open_run(
+    command: str, community_file: str | Path, *, tell: Teller, at: datetime | None = None
+) -> AsyncIterator[Run]:
+    """Open a run, log and tell its end, however it ends.
+
+    Args:
+        command: its name in the run log.
+        community_file: path of `community.yaml`.
+        tell: shows what it did.
+        at: the run's logical time; None: now. Deadlines are the exchange's business and follow its own clock.
+
+    Raises:
+        ConfigurationError: faults in the file, or secrets that are missing.
+        IncompleteRun: at the end, if steps noted problems.
+    """
+    path = Path(community_file).expanduser().resolve()
+    community = read_community(path)
+    secrets = Secrets(path.parent)
+    if FlowRunContext.get() is not None:
+        wanted = [*EXCHANGE_USERNAME, *EXCHANGE_PASSWORD, *DATABASE_PASSWORD]
+        wanted += [name for source in community.sources for name in source_password(source)]
+        blocks = await secret_blocks(wanted, path.parent)
+        secrets = Secrets(path.parent, elsewhere=blocks.get)
+    store = open_own_store(community, path.parent, secrets)
+    clock: Clock = WallClock() if at is None else RunningClock(in_utc(at))
+    now = clock.now() if at is None else in_utc(at)
+    try:
+        run_id = start_run(store, command, logical_time=now, now=clock.now())
+        run = Run(
+            community=community,
+            folder=path.parent,
+            secrets=secrets,
+            store=store,
+            clock=clock,
+            run_id=run_id,
+            now=now,
+        )
+        try:
+            yield run
+        except BaseException as error:
+            # Also a cancelled or stopped run leaves its line in the log.
+            message = str(error) if isinstance(error, SlotfeedError) else type(error).__name__
+            finish_run(store, run_id, outcome="failed", summary=run.summary | {"error": message}, now=clock.now())
+            raise
+        finally:
+            await tell(run)
+        outcome = "incomplete" if run.problems else "ok"
+        finish_run(store, run_id, outcome=outcome, summary=run.summary | {"problems": run.problems}, now=clock.now())
+        if run.problems:
+            raise IncompleteRun("; ".join(run.problems))
+    finally:
+        store.close()
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON of any shape
+    """JSON's own types all the way down."""
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return value.isoformat() if isinstance(value, datetime) else value

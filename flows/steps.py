@@ -1,0 +1,121 @@
+"""The steps of the flows: each a verb over a whole batch, run as a Prefect task inside a flow run and plainly outside.
+
+A task per asset would cost more than a slot lasts; correctness never rests on Prefect's state, so results are not
+kept or cached by it.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from functools import wraps
+from typing import Any, TypeVar
+
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import FlowRunContext
+
+from flows.moments import in_utc
+from flows.session import Run
+from pipelines import collect as collecting
+from pipelines import convert as converting
+from pipelines import deliver as delivering
+from pipelines import reconcile as reconciling
+from pipelines import validate as validating
+from pipelines.collect import CollectSummary
+from pipelines.convert import ConvertSummary
+from pipelines.deliver import DeliverSummary
+from pipelines.errors import TransientError
+from pipelines.exchange import PROTOCOLS
+from pipelines.reconcile import ReconcileSummary
+from pipelines.validate import ValidateSummary
+
+S = TypeVar("S")
+Step = Callable[..., Awaitable[S]]
+
+
+async def worth_repeating(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Only what may succeed next time is tried again: a wrong password would lock the account."""
+    error = await state.aresult(raise_on_failure=False)
+    return isinstance(error, TransientError)
+
+
+def step(function: Step[S]) -> Step[S]:
+    """Make a step of a function whose first argument is the run."""
+    as_task = task(
+        name=getattr(function, "__name__", "step"),
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=2,
+        retry_delay_seconds=[5, 20],
+        retry_jitter_factor=0.5,
+        retry_condition_fn=worth_repeating,
+    )(function)
+
+    @wraps(function)
+    async def call(*args: object, **kwargs: object) -> S:
+        inside = FlowRunContext.get() is not None
+        return await (as_task(*args, **kwargs) if inside else function(*args, **kwargs))
+
+    return call
+
+
+@step
+async def collect(run: Run, *, start: datetime | None = None, end: datetime | None = None) -> CollectSummary:
+    """Fetch readings up to the run's time, or those of [start, end]."""
+    report = collecting.collect(
+        run.store,
+        run.community,
+        run.secrets,
+        folder=run.folder,
+        start=None if start is None else in_utc(start),
+        end=run.now if end is None else in_utc(end),
+        run_id=run.run_id,
+        received_at=run.clock.now(),
+    )
+    run.note("collect", report)
+    run.problems += [f"source '{name}': {reason}" for name, reason in report.sources_failed.items()]
+    return report
+
+
+@step
+async def validate(run: Run) -> ValidateSummary:
+    """Judge what was collected."""
+    report = validating.validate(run.store, run.community, now=run.now, run_id=run.run_id)
+    run.note("validate", report)
+    return report
+
+
+@step
+async def convert(run: Run, *, forecast: bool = True) -> ConvertSummary:
+    """Make slots of good readings, and the outbox rows that follow from them."""
+    report = converting.convert(
+        run.store,
+        run.community,
+        abilities=PROTOCOLS[run.community.exchange.protocol].abilities,
+        forecast=forecast,
+        now=run.now,
+        run_id=run.run_id,
+    )
+    run.note("convert", report)
+    return report
+
+
+@step
+async def deliver(run: Run) -> DeliverSummary:
+    """Send what is due."""
+    async with run.exchange() as client:
+        report = await delivering.deliver(run.store, run.community, client)
+    run.note("deliver", report)
+    run.problems += report.problems
+    return report
+
+
+@step
+async def reconcile(run: Run, *, start: datetime | None = None, end: datetime | None = None) -> ReconcileSummary:
+    """Compare with the exchange, after closing what can't be sent any more."""
+    async with run.exchange() as client:
+        delivering.expire_overdue(run.store, now=client.clock.now())
+        report = await reconciling.reconcile(run.store, run.community, client, start=start, end=end, run_id=run.run_id)
+    run.note("reconcile", report)
+    run.problems += [f"asset '{name}': {reason}" for name, reason in report.unread.items()]
+    return report

@@ -1,0 +1,142 @@
+"""Plans into the outbox: submissions get their version, and what they replace is retired."""
+
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection, bindparam, or_, select, update
+
+from pipelines.community import Community
+from pipelines.convert import plan
+from pipelines.convert.standing import SAME_ENERGY, measured_slots
+from pipelines.frames import State
+from pipelines.slots import Abilities, slot_floor
+from pipelines.store import AssetRow, SubmissionRow, insert_rows, table_of, upsert_rows
+
+
+def plan_forecasts(
+    connection: Connection, community: Community, abilities: Abilities, *, now: datetime, run_id: str
+) -> int:
+    """Let assets that are new go live with the coming slot, and plan every live asset's slots up to it."""
+    length = community.slot_length
+    coming = slot_floor(now, length) + length
+    insert_rows(
+        connection,
+        AssetRow,
+        [
+            {"asset_id": a.asset_id, "name": a.name, "live_since": coming, "planned_through": None, "run_id": run_id}
+            for a in community.assets
+        ],
+    )
+    live = _live_assets(connection, community)
+    wanted = plan.targets(
+        [(row.asset_id, row.live_since, row.planned_through) for row in live], coming=coming, length=length
+    )
+    if not wanted:
+        return 0
+    oldest = min(target.slot_start for target in wanted)
+    rows = plan.forecasts(
+        wanted,
+        measured_slots(connection, since=oldest - plan.MAX_AGE),
+        abilities=abilities,
+        length=length,
+        margin=community.margin,
+    )
+    written = _add_submissions(connection, rows, now=now, run_id=run_id)
+    upsert_rows(
+        connection,
+        AssetRow,
+        [
+            {
+                "asset_id": row.asset_id,
+                "name": row.name,
+                "live_since": row.live_since,
+                "planned_through": max(coming, row.planned_through or coming),
+                "run_id": row.run_id,
+            }
+            for row in live
+        ],
+    )
+    return written
+
+
+def plan_measurements(
+    connection: Connection, community: Community, changed: pl.DataFrame, *, now: datetime, run_id: str
+) -> int:
+    """Plan the report of finished slots that are new or corrected; returns how many were added."""
+    live_since = {row.asset_id: row.live_since for row in _live_assets(connection, community)}
+    rows = plan.measurements(plan.sendable(changed), live_since=live_since, length=community.slot_length)
+    return _add_submissions(connection, rows, now=now, run_id=run_id)
+
+
+def _live_assets(connection: Connection, community: Community) -> list[Any]:
+    known = {asset.asset_id for asset in community.assets}
+    return [row for row in connection.execute(select(table_of(AssetRow))) if row.asset_id in known]
+
+
+def _add_submissions(connection: Connection, rows: list[dict[str, Any]], *, now: datetime, run_id: str) -> int:
+    """Add the rows that say something new, as the next version of their slot, and retire what they replace.
+
+    A value that has not left yet is superseded at once. One that has been accepted stays so until the new
+    one is accepted too: if the new one fails, the old is what the exchange has.
+    """
+    if not rows:
+        return 0
+    table = table_of(SubmissionRow)
+    low, high = min(row["slot_start"] for row in rows), max(row["slot_start"] for row in rows)
+    newest: dict[tuple[str, datetime, str], Any] = {}
+    for standing in connection.execute(
+        select(
+            table.c.asset_id,
+            table.c.slot_start,
+            table.c.quantity,
+            table.c.version,
+            table.c.energy_wh,
+            table.c.source_slot,
+        )
+        .where(table.c.slot_start >= low, table.c.slot_start <= high)
+        .order_by(table.c.version)
+    ):
+        newest[standing.asset_id, standing.slot_start, standing.quantity] = standing
+    fresh = []
+    for row in rows:
+        old = newest.get((row["asset_id"], row["slot_start"], row["quantity"]))
+        if old is not None and _same_value(old.energy_wh, row["energy_wh"]):
+            continue
+        if old is not None and row["closes_at"] is not None and row["closes_at"] <= now:
+            # Too late to correct a forecast: what was sent, or not sent, is what there is.
+            continue
+        fresh.append(
+            row
+            | {
+                "version": 0 if old is None else old.version + 1,
+                "state": State.PENDING.value,
+                "attempts": 0,
+                "created_at": now,
+                "run_id": run_id,
+            }
+        )
+    insert_rows(connection, SubmissionRow, fresh)
+    replaced = [
+        {"a": row["asset_id"], "s": row["slot_start"], "q": row["quantity"], "v": row["version"]}
+        for row in fresh
+        if row["version"] > 0
+    ]
+    if replaced:
+        connection.execute(
+            update(table)
+            .where(
+                table.c.asset_id == bindparam("a"),
+                table.c.slot_start == bindparam("s"),
+                table.c.quantity == bindparam("q"),
+                table.c.version < bindparam("v"),
+                or_(table.c.state == State.PENDING, table.c.state == State.REJECTED),
+            )
+            .values(state=State.SUPERSEDED.value),
+            replaced,
+        )
+    return len(fresh)
+
+
+def _same_value(old_wh: float, new_wh: float) -> bool:
+    return abs(old_wh - new_wh) <= SAME_ENERGY * max(old_wh, new_wh, 1.0)

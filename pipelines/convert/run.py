@@ -1,0 +1,133 @@
+"""The door of `convert`: new readings in the store become slots, and slots what must be sent."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection, update
+from sqlmodel import col
+
+from pipelines.community import Community
+from pipelines.convert import plan
+from pipelines.convert.kernel import slot_energy
+from pipelines.convert.outbox import plan_forecasts, plan_measurements
+from pipelines.convert.standing import CURRENT, SAME_ENERGY, current_slots, measured_slots
+from pipelines.convert.window import CHUNK, load_readings, oldest_unslotted, touched_slots
+from pipelines.frames import SLOT_ENERGY
+from pipelines.slots import Abilities, slot_floor
+from pipelines.store import USABLE, ReadingRow, SlotEnergyRow, Store, insert_rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertSummary:
+    """What one run of `convert` made."""
+
+    slots: int
+    """New versions of slots."""
+
+    corrected: int
+    """Of these, such as replace an earlier version."""
+
+    planned: int
+    """Submissions added to the outbox."""
+
+
+def convert(
+    store: Store,
+    community: Community,
+    *,
+    abilities: Abilities,
+    forecast: bool,
+    now: datetime,
+    run_id: str,
+) -> ConvertSummary:
+    """Compute the slots that new readings touch and plan what follows for the exchange.
+
+    Slots and the submissions they cause are committed together with the mark on the readings, so a run
+    that dies leaves either all or nothing of a chunk.
+
+    Args:
+        store: holds judged readings.
+        community: assets and streams.
+        abilities: of the protocol that will carry the values.
+        forecast: plan the coming slot, and let assets that are new go live with it; False to load history.
+            Corrections of slots that are live already are planned either way.
+        now: slots that end later are not finished and wait.
+        run_id: written on each row.
+    """
+    made = corrected = planned = 0
+    while True:
+        with store.writing() as connection:
+            oldest = oldest_unslotted(connection)
+            until = datetime.max.replace(tzinfo=now.tzinfo) if oldest is None else oldest + CHUNK
+            changed = _convert_chunk(connection, community, until=until, now=now, run_id=run_id)
+            made += changed.height
+            corrected += changed.filter(pl.col("version") > 0).height
+            last = oldest_unslotted(connection) is None
+            if abilities.measurements:
+                planned += plan_measurements(connection, community, changed, now=now, run_id=run_id)
+            if last and forecast:
+                planned += plan_forecasts(connection, community, abilities, now=now, run_id=run_id)
+            if last:
+                return ConvertSummary(slots=made, corrected=corrected, planned=planned)
+
+
+def preview_forecasts(
+    store: Store, community: Community, *, abilities: Abilities, now: datetime
+) -> list[dict[str, Any]]:
+    """What would be sent for the coming slot, without planning it: rows like the outbox's."""
+    coming = slot_floor(now, community.slot_length) + community.slot_length
+    wanted = [plan.Target(asset_id=asset.asset_id, slot_start=coming) for asset in community.assets]
+    with store.reading() as connection:
+        measured = measured_slots(connection, since=coming - plan.MAX_AGE)
+    return plan.forecasts(wanted, measured, abilities=abilities, length=community.slot_length, margin=community.margin)
+
+
+def _convert_chunk(
+    connection: Connection, community: Community, *, until: datetime, now: datetime, run_id: str
+) -> pl.DataFrame:
+    """New slot versions of one chunk, written; the readings marked."""
+    stretches = touched_slots(connection, community, until=until)
+    readings = load_readings(connection, stretches)
+    counts = pl.LazyFrame(
+        {"asset_id": [a.asset_id for a in community.assets], "streams": [len(a.streams) for a in community.assets]}
+    )
+    finished = pl.col("slot_start") <= now - community.slot_length
+    limits = stretches.group_by("asset_id").agg(pl.col("first").min(), pl.col("end").max())
+    computed = (
+        slot_energy(readings.lazy(), streams_per_asset=counts, slot_length=community.slot_length)
+        .join(limits.lazy(), on="asset_id")
+        .filter(finished & (pl.col("slot_start") >= pl.col("first")) & (pl.col("slot_start") < pl.col("end")))
+        .select(SLOT_ENERGY.names())
+        .collect()
+    )
+    changed = _changed(connection, computed)
+    stamp = {"created_at": now, "run_id": run_id}
+    insert_rows(connection, SlotEnergyRow, [row | stamp for row in changed.iter_rows(named=True)])
+    connection.execute(
+        update(ReadingRow)
+        .where(col(ReadingRow.verdict).in_(USABLE), col(ReadingRow.slotted_at).is_(None), col(ReadingRow.ts) < until)
+        .values(slotted_at=now)
+    )
+    return changed
+
+
+def _changed(connection: Connection, computed: pl.DataFrame) -> pl.DataFrame:
+    """Those of the computed slots that differ from what stands, with their version (0: first)."""
+    if computed.is_empty():
+        return CURRENT.to_frame()
+    low, high = computed.select(low=pl.col("slot_start").min(), high=pl.col("slot_start").max()).row(0)
+    standing = current_slots(connection, since=low, until=high)
+    both = computed.join(standing, on=["asset_id", "slot_start"], how="left", suffix="_old")
+    moved = (pl.col("energy_wh") - pl.col("energy_wh_old")).abs() > SAME_ENERGY * pl.max_horizontal(
+        pl.col("energy_wh"), pl.col("energy_wh_old"), 1.0
+    )
+    differs = (
+        pl.col("version").is_null()
+        | moved
+        | ((pl.col("coverage") - pl.col("coverage_old")).abs() > SAME_ENERGY)
+        | (pl.col("quality") != pl.col("quality_old"))
+        | (pl.col("method") != pl.col("method_old"))
+    )
+    return both.filter(differs).select(*SLOT_ENERGY.names(), version=pl.col("version").fill_null(-1) + 1)

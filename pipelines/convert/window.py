@@ -1,0 +1,145 @@
+"""Which slots new readings touch, and the readings needed to compute those slots whole."""
+
+from datetime import datetime, timedelta
+
+import polars as pl
+from sqlalchemy import Connection, ScalarSelect, Select, and_, column, func, select, values
+from sqlmodel import col
+
+from pipelines.community import Community
+from pipelines.frames import INSTANT
+from pipelines.slots import slot_floor
+from pipelines.store import USABLE, ReadingRow, read_frame, table_of
+
+CHUNK = timedelta(days=7)
+"""A long history is converted a week at a time, each week committed by itself."""
+
+LOADED = pl.Schema(
+    {
+        "stream_id": pl.String(),
+        "ts": INSTANT,
+        "ts_end": INSTANT,
+        "kind": pl.String(),
+        "value": pl.Float64(),
+        "quality": pl.String(),
+    }
+)
+BATCH = 5_000
+"""Streams per query: SQLite takes 32,766 parameters, and each stream needs three."""
+
+
+def oldest_unslotted(connection: Connection) -> datetime | None:
+    """Stamp of the oldest usable reading that no slot has taken account of; None: nothing to do."""
+    ts = col(ReadingRow.ts)
+    query = select(func.min(ts)).where(col(ReadingRow.verdict).in_(USABLE), col(ReadingRow.slotted_at).is_(None))
+    oldest: datetime | None = connection.execute(query).scalar_one()
+    return oldest
+
+
+def touched_slots(connection: Connection, community: Community, *, until: datetime) -> pl.DataFrame:
+    """The stretch of slots to compute anew, for each use of a stream by an asset.
+
+    A new reading changes the spans to both its neighbours, so the stretch goes from the slot of the
+    reading before to that of the reading after; all streams of an asset share their asset's stretch.
+
+    Args:
+        connection: inside the transaction that will mark the readings.
+        community: assets and their streams.
+        until: readings stamped from here on wait for a later chunk.
+
+    Returns:
+        asset_id, stream_id, sign, two_way, first (slot start), end (slot boundary after the last slot).
+    """
+    length = community.slot_length
+    touched: dict[str, tuple[datetime, datetime]] = {}
+    for stream_id, low, high, before, after in connection.execute(_changes(until)):
+        first = slot_floor(before or low, length)
+        end = slot_floor((after or high) + length - timedelta(microseconds=1), length)
+        touched[stream_id] = (first, end)
+    rows = []
+    for asset in community.assets:
+        stretches = [touched[s.stream_id] for s in asset.streams if s.stream_id in touched]
+        if stretches:
+            first, end = min(s[0] for s in stretches), max(s[1] for s in stretches)
+            rows += [(asset.asset_id, s.stream_id, s.sign, s.two_way, first, end) for s in asset.streams]
+    return pl.DataFrame(
+        rows,
+        schema={
+            "asset_id": pl.String(),
+            "stream_id": pl.String(),
+            "sign": pl.Int32(),
+            "two_way": pl.Boolean(),
+            "first": INSTANT,
+            "end": INSTANT,
+        },
+        orient="row",
+    )
+
+
+def load_readings(connection: Connection, stretches: pl.DataFrame) -> pl.DataFrame:
+    """Usable readings of each stream's stretch, and the nearest one on either side of it.
+
+    Returns:
+        LOADED joined with asset_id, sign and two_way: one row per use of a reading by an asset.
+    """
+    bounds = stretches.group_by("stream_id").agg(pl.col("first").min(), pl.col("end").max()).rows()
+    parts = [read_frame(connection, _within(bounds[i : i + BATCH]), LOADED) for i in range(0, len(bounds), BATCH)]
+    readings = pl.concat(parts) if parts else LOADED.to_frame()
+    return stretches.select("asset_id", "stream_id", "sign", "two_way").join(readings, on="stream_id")
+
+
+def _changes(until: datetime) -> Select[tuple[str, datetime, datetime, datetime | None, datetime | None]]:
+    ts = col(ReadingRow.ts)
+    fresh = (
+        select(
+            col(ReadingRow.stream_id).label("stream_id"),
+            func.min(ts).label("low"),
+            func.max(func.coalesce(col(ReadingRow.ts_end), ts)).label("high"),
+        )
+        .where(col(ReadingRow.verdict).in_(USABLE), col(ReadingRow.slotted_at).is_(None), ts < until)
+        .group_by(col(ReadingRow.stream_id))
+        .subquery()
+    )
+    return select(
+        fresh.c.stream_id,
+        fresh.c.low,
+        fresh.c.high,
+        _neighbour(fresh.c.stream_id, fresh.c.low, before=True, inclusive=False),
+        _neighbour(fresh.c.stream_id, fresh.c.high, before=False, inclusive=False),
+    )
+
+
+def _neighbour(stream_id: object, instant: object, *, before: bool, inclusive: bool) -> ScalarSelect[datetime]:
+    """The usable reading nearest to `instant` on one side: one seek in the index, however long the history."""
+    other = table_of(ReadingRow).alias()
+    if before:
+        side = other.c.ts <= instant if inclusive else other.c.ts < instant
+    else:
+        side = other.c.ts >= instant if inclusive else other.c.ts > instant
+    nearest: ScalarSelect[datetime] = (
+        select(other.c.ts)
+        .where(other.c.stream_id == stream_id, side, other.c.verdict.in_(USABLE))
+        .order_by(other.c.ts.desc() if before else other.c.ts.asc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return nearest
+
+
+def _within(bounds: list[tuple[str, datetime, datetime]]) -> Select[tuple[object, ...]]:
+    table = table_of(ReadingRow)
+    asked = (
+        values(column("stream_id", table.c.stream_id.type), column("a", table.c.ts.type), column("b", table.c.ts.type))
+        .data(bounds)
+        .cte("asked")
+    )
+    widened = select(
+        asked.c.stream_id,
+        func.coalesce(_neighbour(asked.c.stream_id, asked.c.a, before=True, inclusive=True), asked.c.a).label("a"),
+        func.coalesce(_neighbour(asked.c.stream_id, asked.c.b, before=False, inclusive=True), asked.c.b).label("b"),
+    ).cte("widened")
+    return (
+        select(*(table.c[name] for name in LOADED.names()))
+        .join(widened, and_(table.c.stream_id == widened.c.stream_id, table.c.ts.between(widened.c.a, widened.c.b)))
+        .where(table.c.verdict.in_(USABLE))
+    )

@@ -1,0 +1,212 @@
+"""The outbox's transitions, each one transaction: lease, mark, give back, expire.
+
+    pending -> sending -> accepted -> confirmed (by reconciliation)
+       |          |-> rejected
+       |          |-> pending   gave up for now; the next run tries again
+       |-> expired              its time is over: it is never sent
+       |-> superseded           a newer version has taken its place
+
+A row is leased before it leaves. If the worker dies, the lease lapses and the row is sent again: at least
+once, never silently not at all. An older version never follows a newer one: it isn't leased while a newer one
+stands, and a newer one waits until an older one in flight is settled.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Table, and_, bindparam, case, exists, literal, or_, select, update
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.selectable import FromClause
+
+from pipelines.frames import Quantity, State
+from pipelines.store import CHUNK, Store, SubmissionRow, table_of
+
+LEASE = timedelta(minutes=3)
+"""Longer than a post with all its tries takes, shorter than a slot."""
+
+OUTCOME_UNKNOWN = "sent, but no answer was recorded; reconciliation will tell whether it arrived"
+NEVER_SENT = "not sent in time"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leased:
+    """A submission this worker may send now."""
+
+    id: int
+    asset_id: str
+    slot_start: datetime
+    quantity: Quantity
+    energy_wh: float
+    closes_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one leased submission."""
+
+    id: int
+    state: State
+    at: datetime
+    error: str = ""
+
+
+def expire_overdue(store: Store, *, now: datetime) -> int:
+    """Close what can't be sent any more, and free what a dead worker had leased.
+
+    Args:
+        store: the outbox.
+        now: the exchange's time where it is known.
+
+    Returns:
+        How many rows became `expired`.
+    """
+    row = table_of(SubmissionRow)
+    lapsed = and_(row.c.state == State.SENDING, row.c.leased_until <= now)
+    overdue = and_(row.c.closes_at.is_not(None), row.c.closes_at <= now)
+    with store.writing() as connection:
+        lost = connection.execute(
+            update(row).where(lapsed, overdue).values(state=State.EXPIRED.value, error=OUTCOME_UNKNOWN, leased_by="")
+        ).rowcount
+        connection.execute(update(row).where(lapsed).values(state=State.PENDING.value, leased_by=""))
+        _supersede_older_pending(connection)
+        unsent = connection.execute(
+            update(row)
+            .where(row.c.state == State.PENDING, overdue)
+            .values(state=State.EXPIRED.value, error=_reason(row))
+        ).rowcount
+    return int(lost + unsent)
+
+
+def lease_due(store: Store, *, assets: Sequence[str], now: datetime, worker: str, limit: int) -> list[Leased]:
+    """Take up to `limit` submissions that may leave now; nobody else gets them while the lease lasts.
+
+    Those with a deadline come first, then the newest slots. What this worker has tried and given back isn't
+    taken by it again.
+    """
+    row = table_of(SubmissionRow)
+    due = and_(
+        row.c.state == State.PENDING,
+        row.c.asset_id.in_(assets),
+        row.c.leased_by != worker,
+        or_(row.c.opens_at.is_(None), row.c.opens_at <= now),
+        or_(row.c.closes_at.is_(None), row.c.closes_at > now),
+        ~_newer_exists(row),
+        ~_older_in_flight(row),
+    )
+    columns = (row.c.id, row.c.asset_id, row.c.slot_start, row.c.quantity, row.c.energy_wh, row.c.closes_at)
+    with store.writing() as connection:
+        query = (
+            select(*columns)
+            .where(due)
+            .order_by(row.c.closes_at.is_(None), row.c.slot_start.desc(), row.c.asset_id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        found = connection.execute(query).all()
+        if found:
+            connection.execute(
+                update(row)
+                .where(row.c.id == bindparam("row_id"))
+                .values(
+                    state=State.SENDING.value,
+                    attempts=row.c.attempts + 1,
+                    leased_by=worker,
+                    leased_until=now + LEASE,
+                    sent_at=now,
+                ),
+                [{"row_id": one.id} for one in found],
+            )
+    return [
+        Leased(
+            id=one.id,
+            asset_id=one.asset_id,
+            slot_start=one.slot_start,
+            quantity=Quantity(one.quantity),
+            energy_wh=one.energy_wh,
+            closes_at=one.closes_at,
+        )
+        for one in found
+    ]
+
+
+def record(store: Store, outcomes: Sequence[Outcome], *, worker: str) -> None:
+    """Write what became of leased submissions; one whose lease went to somebody else meanwhile is left to them."""
+    if not outcomes:
+        return
+    row = table_of(SubmissionRow)
+    statement = (
+        update(row)
+        .where(row.c.id == bindparam("row_id"), row.c.state == State.SENDING, row.c.leased_by == worker)
+        .values(
+            state=bindparam("new_state"),
+            error=bindparam("new_error"),
+            accepted_at=bindparam("at"),
+            leased_until=None,
+        )
+    )
+    with store.writing() as connection:
+        for start in range(0, len(outcomes), CHUNK):
+            part = outcomes[start : start + CHUNK]
+            connection.execute(
+                statement,
+                [
+                    {
+                        "row_id": one.id,
+                        "new_state": one.state.value,
+                        "new_error": one.error,
+                        "at": one.at if one.state is State.ACCEPTED else None,
+                    }
+                    for one in part
+                ],
+            )
+            _supersede_replaced(connection, [one.id for one in part if one.state is State.ACCEPTED])
+
+
+def _same_slot(row: FromClause, other: FromClause) -> ColumnElement[bool]:
+    return and_(
+        other.c.asset_id == row.c.asset_id,
+        other.c.slot_start == row.c.slot_start,
+        other.c.quantity == row.c.quantity,
+    )
+
+
+def _newer_exists(row: Table) -> ColumnElement[bool]:
+    other = row.alias()
+    return exists(select(other.c.id).where(_same_slot(row, other), other.c.version > row.c.version))
+
+
+def _older_in_flight(row: Table) -> ColumnElement[bool]:
+    other = row.alias()
+    older = and_(other.c.version < row.c.version, other.c.state == State.SENDING)
+    return exists(select(other.c.id).where(_same_slot(row, other), older))
+
+
+def _supersede_older_pending(connection: Connection) -> None:
+    row = table_of(SubmissionRow)
+    connection.execute(
+        update(row).where(row.c.state == State.PENDING, _newer_exists(row)).values(state=State.SUPERSEDED.value)
+    )
+
+
+def _supersede_replaced(connection: Connection, accepted: Sequence[int]) -> None:
+    """Older accepted versions of what has just been accepted are what the exchange no longer holds."""
+    row = table_of(SubmissionRow)
+    newer = row.alias()
+    replaced = exists(
+        select(newer.c.id).where(
+            newer.c.id == bindparam("row_id"), _same_slot(row, newer), newer.c.version > row.c.version
+        )
+    )
+    # Spelled out: a statement executed for many rows at once takes no IN list.
+    was_held = or_(row.c.state == State.ACCEPTED, row.c.state == State.CONFIRMED)
+    if accepted:
+        connection.execute(
+            update(row).where(was_held, replaced).values(state=State.SUPERSEDED.value),
+            [{"row_id": id_} for id_ in accepted],
+        )
+
+
+def _reason(row: Table) -> ColumnElement[str]:
+    """Why it expired: the last try's trouble if there was one."""
+    return case((row.c.error != "", literal(f"{NEVER_SENT}: ") + row.c.error), else_=literal(NEVER_SENT))

@@ -1,0 +1,86 @@
+"""What an answer of the exchange means for the one who asked: go on, try again, or stop and tell.
+
+2xx says that a request was queued, never that its value will be used.
+"""
+
+import json
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from pipelines.errors import ExchangeUnavailable, RejectedError, TerminalError
+
+SHOWN = 200
+"""Characters of an unexpected body that go into a message."""
+
+BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Status codes after which a later try may succeed."""
+
+
+def retry_after_s(value: str | None, now: datetime) -> float | None:
+    """Seconds to wait by a Retry-After header, in either of its forms (RFC 9110, 10.2.3); None where it says nothing.
+
+    Args:
+        value: the header.
+        now: the server's present time, against which a date counts.
+    """
+    if not value:
+        return None
+    text = value.strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        until = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=UTC)
+    return max(0.0, (until - now).total_seconds())
+
+
+def server_time(response: httpx.Response) -> datetime | None:
+    """The time the server gives its answer (header Date); None where it gives none that can be read."""
+    try:
+        return parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
+    except (KeyError, ValueError):
+        return None
+
+
+def json_of(response: httpx.Response, *, step: str, now: datetime) -> object:
+    """The answer's JSON, if it is a success that means it.
+
+    Args:
+        response: the answer; a 401 has been dealt with before.
+        step: what was asked, for messages: `forecast of asset 'PV 1'`.
+        now: present time, for Retry-After.
+
+    Raises:
+        ExchangeUnavailable: busy, broken, or a success whose body is no JSON or empty (a proxy's page, a
+            truncated answer, or what GSy's own client takes for "not posted").
+        RejectedError: refused for good, by status or by an error inside a 200.
+        TerminalError: the exchange sends us elsewhere; no token follows a redirect.
+    """
+    status = response.status_code
+    if status in BUSY:
+        wait = retry_after_s(response.headers.get("Retry-After"), now)
+        raise ExchangeUnavailable(f"{step}: the exchange answered {status}", retry_after_s=wait)
+    if response.is_redirect:
+        host = httpx.URL(response.headers.get("Location", "")).host
+        raise TerminalError(f"{step}: redirected to {host or 'elsewhere'}; correct `exchange.base_url`")
+    if not response.is_success:
+        raise RejectedError(f"{step}: the exchange answered {status}: {_shown(response)}")
+    try:
+        body = json.loads(response.content)
+    except ValueError as error:
+        raise ExchangeUnavailable(f"{step}: answered {status} without JSON: {_shown(response)}") from error
+    if not body and body != []:
+        raise ExchangeUnavailable(f"{step}: answered {status} with an empty body, so nothing was queued")
+    if isinstance(body, dict) and (body.get("status") == "error" or "error" in body):
+        reason = body.get("error") or body.get("error_message") or body.get("message") or "without saying why"
+        raise RejectedError(f"{step}: the exchange refuses it: {str(reason)[:SHOWN]}")
+    return body
+
+
+def _shown(response: httpx.Response) -> str:
+    return " ".join(response.text.split())[:SHOWN] or "empty body"

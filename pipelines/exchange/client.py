@@ -1,0 +1,190 @@
+"""The HTTP client: one login, bounded retries, the exchange's own clock.
+
+Deadlines are the exchange's, so they are held against the time its answers tell (header Date), not against
+this machine's. That also lets a driven clock in the sandbox replay a day in seconds.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import httpx
+from pydantic import SecretStr
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from pipelines.clock import Clock, RunningClock
+from pipelines.errors import AuthenticationError, ExchangeUnavailable, ExpiredError, RejectedError
+from pipelines.exchange.answers import json_of, server_time
+from pipelines.exchange.protocols import Request
+from pipelines.exchange.tokens import TokenKeeper
+
+TIMEOUT = httpx.Timeout(connect=10, read=30, write=10, pool=60)
+ATTEMPTS = 5
+LONGEST_WAIT_S = 20.0
+PATIENCE_S = 60.0
+"""A Retry-After longer than this isn't waited for inside a run: the next run tries again."""
+
+T = TypeVar("T")
+_backoff = wait_random_exponential(multiplier=0.5, max=LONGEST_WAIT_S)
+
+
+def _asked_wait_s(state: RetryCallState) -> float | None:
+    error = state.outcome.exception() if state.outcome else None
+    return error.retry_after_s if isinstance(error, ExchangeUnavailable) else None
+
+
+def _wait(state: RetryCallState) -> float:
+    asked = _asked_wait_s(state)
+    # Never sooner than asked, and not all workers at the same moment.
+    return _backoff(state) if asked is None else asked + _backoff(state) / 4
+
+
+def _impatient(state: RetryCallState) -> bool:
+    return (_asked_wait_s(state) or 0.0) > PATIENCE_S
+
+
+@dataclass
+class ExchangeClient:
+    """Speaks to one exchange; made by `open_exchange`."""
+
+    http: httpx.AsyncClient
+    username: SecretStr
+    password: SecretStr
+    clock: Clock
+    """The exchange's, once it has answered."""
+
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    tokens: TokenKeeper = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Tie the token keeper to this client's login."""
+        self.tokens = TokenKeeper(self._login)
+
+    async def connect(self) -> None:
+        """Log in and take the exchange's time.
+
+        Raises:
+            AuthenticationError: name or password refused.
+            ExchangeUnavailable: no answer after all tries.
+        """
+        await self._retrying(lambda: self.tokens.get(self.clock), closes_at=None)
+
+    async def post(self, request: Request, *, step: str, closes_at: datetime | None) -> object:
+        """Send one request until it is answered, its time is over, or tries run out.
+
+        Args:
+            request: path and body.
+            step: for messages.
+            closes_at: never sent at or after this instant (the exchange's time).
+
+        Returns:
+            The answer's JSON. It says that the value is queued, not that it will be used.
+
+        Raises:
+            ExpiredError: too late to send.
+            ExchangeUnavailable: all tries failed.
+            RejectedError: refused for good.
+            AuthenticationError: login refused.
+        """
+
+        async def once() -> object:
+            if closes_at is not None and self.clock.now() >= closes_at:
+                raise ExpiredError(f"{step}: too late, its time was over at {closes_at:%Y-%m-%d %H:%M:%S} UTC")
+            return await self._ask("POST", request.path, step=step, content=request.body)
+
+        return await self._retrying(once, closes_at=closes_at)
+
+    async def get(self, path: str, *, step: str) -> object:
+        """Read a resource; errors as for `post`."""
+        return await self._retrying(lambda: self._ask("GET", path, step=step), closes_at=None)
+
+    async def _ask(self, method: str, path: str, *, step: str, content: bytes | None = None) -> object:
+        token = await self.tokens.get(self.clock)
+        response = await self._send(method, path, token, content, step=step)
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            token = await self.tokens.replace(token, self.clock)
+            response = await self._send(method, path, token, content, step=step)
+            if response.status_code == httpx.codes.UNAUTHORIZED:
+                raise AuthenticationError(f"{step}: the exchange refuses a token it has just issued")
+        return json_of(response, step=step, now=self.clock.now())
+
+    async def _send(self, method: str, path: str, token: str, content: bytes | None, *, step: str) -> httpx.Response:
+        headers = {"Content-Type": "application/json"}
+        if token:
+            headers["Authorization"] = f"JWT {token}"
+        try:
+            return await self.http.request(method, path, content=content, headers=headers)
+        except httpx.TransportError as error:
+            # httpx's own message may be empty; its type says what happened.
+            reason = f"{type(error).__name__} {error}".strip()
+            raise ExchangeUnavailable(f"{step}: no answer from {self.http.base_url.host} ({reason})") from error
+
+    async def _login(self) -> str:
+        step = f"login at {self.http.base_url.host}"
+        credentials = {"username": self.username.get_secret_value(), "password": self.password.get_secret_value()}
+        body = json.dumps(credentials).encode()
+        response = await self._send("POST", "/api-token-auth/", "", body, step=step)
+        if (told := server_time(response)) is not None:
+            self.clock = RunningClock(told)
+        if response.status_code in {400, 401, 403}:
+            raise AuthenticationError(
+                f"{step}: user name or password refused ({response.status_code}); "
+                "check SLOTFEED_EXCHANGE_USERNAME and SLOTFEED_EXCHANGE_PASSWORD"
+            )
+        answer = json_of(response, step=step, now=self.clock.now())
+        # The key was "token" until April 2025 and is "access" since.
+        token = (answer.get("access") or answer.get("token")) if isinstance(answer, dict) else None
+        if not isinstance(token, str) or not token:
+            raise RejectedError(f"{step}: the answer holds no token")
+        return token
+
+    async def _retrying(self, once: Callable[[], Awaitable[T]], *, closes_at: datetime | None) -> T:
+        def stop(state: RetryCallState) -> bool:
+            return _impatient(state) or stop_after_attempt(ATTEMPTS)(state) or self._would_be_late(state, closes_at)
+
+        retrying = AsyncRetrying(
+            sleep=self.sleep, wait=_wait, stop=stop, retry=retry_if_exception_type(ExchangeUnavailable), reraise=True
+        )
+
+        async def attempt() -> T:
+            # tenacity awaits what is declared async, and a lambda is not.
+            return await once()
+
+        return await retrying(attempt)
+
+    def _would_be_late(self, state: RetryCallState, closes_at: datetime | None) -> bool:
+        wait = timedelta(seconds=state.upcoming_sleep)
+        return closes_at is not None and self.clock.now() + wait >= closes_at
+
+
+@contextlib.asynccontextmanager
+async def open_exchange(
+    *,
+    base_url: str,
+    username: SecretStr,
+    password: SecretStr,
+    clock: Clock,
+    concurrency: int,
+    transport: httpx.AsyncBaseTransport | None = None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> AsyncIterator[ExchangeClient]:
+    """A client for one run.
+
+    Args:
+        base_url: of the exchange.
+        username: of its user.
+        password: of its user.
+        clock: used until the exchange has told its own time.
+        concurrency: connections at most.
+        transport: for tests.
+        sleep: waits between tries; for tests.
+    """
+    limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
+    async with httpx.AsyncClient(
+        base_url=base_url, timeout=TIMEOUT, limits=limits, transport=transport, follow_redirects=False
+    ) as http:
+        yield ExchangeClient(http=http, username=username, password=password, clock=clock, sleep=sleep)

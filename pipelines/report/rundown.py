@@ -1,0 +1,101 @@
+"""One run in words and rows, for the artifacts of a flow run and the screen of an ad hoc one."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+
+from pipelines.community import Community
+from pipelines.store import DiscrepancyRow, Store, SubmissionRow, table_of
+
+MOST_ROWS = 200
+"""Rows of a table in an artifact; Prefect keeps each in its database."""
+
+
+def submission_rows(
+    store: Store, community: Community, run_id: str, *, most: int = MOST_ROWS
+) -> list[Mapping[str, Any]]:
+    """What a run planned and what became of it by now: asset, slot (local time), quantity, Wh, state, note."""
+    row = table_of(SubmissionRow)
+    columns = (row.c.asset_id, row.c.slot_start, row.c.quantity, row.c.energy_wh, row.c.state, row.c.error)
+    with store.reading() as connection:
+        found = connection.execute(
+            select(*columns).where(row.c.run_id == run_id).order_by(row.c.slot_start.desc(), row.c.id).limit(most)
+        ).all()
+    names = {asset.asset_id: asset.name for asset in community.assets}
+    zone = ZoneInfo(community.community.time_zone)
+    return [
+        {
+            "asset": names.get(one.asset_id, one.asset_id),
+            "slot": f"{one.slot_start.astimezone(zone):%Y-%m-%d %H:%M %Z}",
+            "quantity": one.quantity,
+            "energy_wh": round(one.energy_wh, 3),
+            "state": one.state,
+            "note": one.error,
+        }
+        for one in found
+    ]
+
+
+def discrepancy_rows(store: Store, community: Community, *, most: int = MOST_ROWS) -> list[Mapping[str, Any]]:
+    """The open discrepancies, newest slot first: asset, slot (local time), both values, diagnosis, evidence, repair."""
+    row = table_of(DiscrepancyRow)
+    with store.reading() as connection:
+        found = connection.execute(
+            select(row).where(row.c.closed_at.is_(None)).order_by(row.c.slot_start.desc(), row.c.asset_id).limit(most)
+        ).all()
+    names = {asset.asset_id: asset.name for asset in community.assets}
+    zone = ZoneInfo(community.community.time_zone)
+    return [
+        {
+            "asset": names.get(one.asset_id, one.asset_id),
+            "slot": f"{one.slot_start.astimezone(zone):%Y-%m-%d %H:%M %Z}",
+            "expected_wh": None if one.expected_wh is None else round(one.expected_wh, 3),
+            "exchange_wh": None if one.exchange_wh is None else round(one.exchange_wh, 3),
+            "diagnosis": one.diagnosis,
+            "evidence": one.evidence,
+            "what to do": one.repair,
+        }
+        for one in found
+    ]
+
+
+def feed_in_words(community: Community, summary: Mapping[str, Any], problems: Sequence[str]) -> str:
+    """A feed or backfill as a short Markdown text; `summary` as the run log holds it, step by step."""
+    lines = [f"**{community.community.name}**", ""]
+    if collected := summary.get("collect"):
+        lines.append(f"- collected {collected['fetched']:,} readings, {collected['stored']:,} of them new or changed")
+    if validated := summary.get("validate"):
+        broken = ", ".join(f"{name} {count:,}" for name, count in validated["by_expectation"].items())
+        lines.append(
+            f"- quarantined {validated['quarantined']:,} of {validated['judged']:,}"
+            + (f" ({broken})" if broken else "")
+        )
+    if converted := summary.get("convert"):
+        lines.append(f"- made {converted['slots']:,} slots, {converted['corrected']:,} of them corrections")
+    if delivered := summary.get("deliver"):
+        kwh = delivered["energy_wh"] / 1000
+        lines += [
+            f"- the exchange took {delivered['accepted']:,} values ({kwh:,.3f} kWh forecast) "
+            f"and refused {delivered['rejected']:,}",
+            f"- {delivered['expired']:,} came too late, {delivered['given_back']:,} wait for the next run",
+        ]
+    return "\n".join(lines + _problems(problems))
+
+
+def reconcile_in_words(community: Community, summary: Mapping[str, Any], problems: Sequence[str]) -> str:
+    """A reconciliation as a short Markdown text."""
+    lines = [f"**{community.community.name}**", ""]
+    if found := summary.get("reconcile"):
+        causes = ", ".join(f"{name} {count:,}" for name, count in found["by_diagnosis"].items())
+        lines += [
+            f"- compared {found['compared']:,} slots from {found['start']} to {found['end']}",
+            f"- {found['confirmed']:,} agree, {found['discrepancies']:,} differ" + (f" ({causes})" if causes else ""),
+            f"- {found['closed']:,} earlier discrepancies are closed",
+        ]
+    return "\n".join(lines + _problems(problems))
+
+
+def _problems(problems: Sequence[str]) -> list[str]:
+    return ["", "Problems:", "", *(f"- {problem}" for problem in problems)] if problems else []
