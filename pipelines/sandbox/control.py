@@ -1,0 +1,58 @@
+"""The sandbox's own paths: its clock, its journal, its faults. No token guards them; the server binds loopback only."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from pipelines.clock import Clock, FixedClock
+from pipelines.sandbox.answers import json_answer
+from pipelines.sandbox.faults import Faults, Rule
+from pipelines.sandbox.journal import Journal
+from pipelines.sandbox.market import Market
+
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+"""The clock goes no further: past the calendar's end there is no next slot."""
+
+
+class Time(BaseModel):
+    """An instant of the sandbox's clock."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    now: Annotated[AwareDatetime, Field(lt=LATEST)]
+
+
+def router(market: Market, clock: Clock, journal: Journal, faults: Faults) -> APIRouter:
+    """The paths under /sandbox/."""
+    routes = APIRouter(prefix="/sandbox")
+
+    @routes.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @routes.get("/clock")
+    async def tell_time() -> Time:
+        return Time(now=clock.now())
+
+    @routes.put("/clock")
+    async def set_time(time: Time) -> Time:
+        if not isinstance(clock, FixedClock):
+            raise HTTPException(409, "The sandbox lives by this machine's clock; start it at a time to drive it.")
+        if time.now < clock.now():
+            raise HTTPException(409, f"The clock stands at {clock.now().isoformat()} and never goes back.")
+        clock.set(time.now)
+        market.advance(clock.now())
+        return Time(now=clock.now())
+
+    @routes.get("/journal")
+    async def read_journal() -> Response:
+        return json_answer(journal.entries())
+
+    @routes.put("/faults")
+    async def replace_faults(rules: list[Rule]) -> list[Rule]:
+        faults.replace(rules)
+        return rules
+
+    return routes

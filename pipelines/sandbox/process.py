@@ -1,0 +1,105 @@
+"""Runs the sandbox's exchange beside the caller, for demonstrations and tests."""
+
+import json
+import select
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+from pipelines.errors import TerminalError
+from pipelines.sandbox.serve import TOKEN_LIFETIME_S
+
+READY = "slotfeed sandbox exchange listening on "
+STARTS_WITHIN_S = 60.0
+ENDS_WITHIN_S = 10.0
+
+
+@contextmanager
+def exchange_process(
+    registry_file: Path,
+    *,
+    username: str,
+    password: str,
+    clock_start: datetime | None = None,
+    slot_minutes: int = 15,
+    token_lifetime_s: float = TOKEN_LIFETIME_S,
+    port: int = 0,
+) -> Iterator[str]:
+    """A sandbox exchange in a process of its own, which ends with the block.
+
+    Args:
+        registry_file: GSy's simulation config JSON.
+        username: of the one account.
+        password: handed over standard input, so it shows in no process list.
+        clock_start: see `serve.run`.
+        slot_minutes: divides the hour.
+        token_lifetime_s: seconds.
+        port: 0 takes any free one.
+
+    Yields:
+        Its base URL, without a trailing slash.
+
+    Raises:
+        TerminalError: it ended before it served, or didn't start in a minute; holds what it wrote to stderr.
+    """
+    arguments = {
+        "registry_file": str(registry_file.resolve()),
+        "port": port,
+        "username": username,
+        "password": password,
+        "clock_start": clock_start.isoformat() if clock_start else None,
+        "slot_minutes": slot_minutes,
+        "token_lifetime_s": token_lifetime_s,
+    }
+    with (
+        # A file, not a pipe: nobody reads while the server runs, and a full pipe would stop it.
+        tempfile.TemporaryFile("w+", encoding="utf-8") as complaints,
+        subprocess.Popen(
+            [sys.executable, "-m", "pipelines.sandbox.serve"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            text=True,
+        ) as process,
+    ):
+        try:
+            yield _started(process, json.dumps(arguments), complaints)
+        finally:
+            _end(process)
+
+
+def _started(process: subprocess.Popen[str], arguments: str, complaints: IO[str]) -> str:
+    assert process.stdin is not None  # noqa: S101 - both are pipes, which Popen's type doesn't tell
+    assert process.stdout is not None  # noqa: S101
+    try:
+        process.stdin.write(arguments)
+        process.stdin.close()
+    except BrokenPipeError:
+        line = ""
+    else:
+        readable, _, _ = select.select([process.stdout], [], [], STARTS_WITHIN_S)
+        line = process.stdout.readline() if readable else ""
+    if line.startswith(READY):
+        return line.removeprefix(READY).strip()
+    _end(process)
+    complaints.seek(0)
+    raise TerminalError(
+        f"The sandbox exchange didn't start (exit status {process.returncode}): "
+        f"{complaints.read().strip() or 'it wrote nothing to stderr'}"
+    )
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Ask the process to end, and make it where it doesn't listen."""
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(ENDS_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
