@@ -138,7 +138,7 @@ def reconcile(community: File = DEFAULT_FILE, start: Start = None, end: End = No
     story = partial(compare, start=_moment(start, "--start", community), end=_moment(end, "--end", community))
     asyncio.run(_ad_hoc("reconcile", community, _moment(at, "--at", community), story))
     found, store = _open(community)
-    screens.show_rows("Open discrepancies", discrepancy_rows(store, found), empty="No discrepancy is open")
+    screens.show_discrepancies(discrepancy_rows(store, found))
 
 
 @app.command()

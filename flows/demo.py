@@ -28,7 +28,7 @@ from flows.backfill import load_history
 from flows.feed import feed, feed_once
 from flows.local_prefect import PrefectServer, prefect_server
 from flows.session import Run, open_run
-from flows.steps import reconcile
+from flows.steps import deliver, reconcile
 from pipelines.check import read_community
 from pipelines.errors import TerminalError
 from pipelines.report.figures import Status
@@ -94,7 +94,7 @@ async def run_demo(folder: Path, *, protocol: str) -> bool:
     async with _stage(folder, protocol) as stage:
         await _load_saturday(stage)
         await _replay_sunday(stage)
-        stage.move_to(MONDAY + INTO_SLOT)
+        await _end_the_day(stage)
         async with open_run("reconcile", stage.community_file, at=MONDAY + INTO_SLOT, tell=screens.show_run) as run:
             await reconcile(run)
         return _close(stage)
@@ -165,6 +165,14 @@ async def _replay_sunday(stage: Stage) -> None:
             progress.advance(bar)
 
 
+async def _end_the_day(stage: Stage) -> None:
+    """Take in the last quarter hours and report what was measured; no forecast for a Monday that isn't played."""
+    stage.move_to(MONDAY + INTO_SLOT)
+    async with open_run("backfill", stage.community_file, at=MONDAY + INTO_SLOT, tell=_nothing) as run:
+        await load_history(run, start=SUNDAY, end=MONDAY)
+        await deliver(run)
+
+
 async def _nothing(_run: Run) -> None:
     """A hundred summaries would bury the bar."""
 
@@ -187,7 +195,7 @@ def _close(stage: Stage) -> bool:
         )
         screens.out.print()
         screens.out.print(screens.figures(summary))
-        screens.show_rows("Open discrepancies", discrepancy_rows(store, community), empty="No discrepancy is open")
+        screens.show_discrepancies(discrepancy_rows(store, community))
         _show_truth(store)
     finally:
         store.close()

@@ -1,7 +1,7 @@
 """What the command line prints."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -57,6 +57,21 @@ def show_rows(title: str, rows: Iterable[Mapping[str, Any]], *, empty: str) -> N
     for row in rows:
         table.add_row(*("" if value is None else escape(str(value)) for value in row.values()))
     out.print(table)
+
+
+def show_discrepancies(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Open discrepancies as `discrepancy_rows` gives them, each on lines of its own: their texts burst a table."""
+    if not rows:
+        out.print("[green]No discrepancy is open[/]")
+        return
+    out.print(f"[bold]Open discrepancies[/] (the newest {len(rows):,})")
+    for row in rows:
+        expected, held = (
+            "no value" if row[side] is None else f"{row[side]:,.3f} Wh" for side in ("expected_wh", "exchange_wh")
+        )
+        place = escape(f"{row['asset']}, {row['slot']}")
+        out.print(f"  [yellow]{row['diagnosis']}[/] [bold]{place}[/]: should be {expected}, the exchange has {held}")
+        out.print(f"    {escape(row['evidence'])}\n    [dim]->[/] {escape(row['what to do'])}", soft_wrap=True)
 
 
 def show_frame(title: str, frame: pl.DataFrame, *, empty: str) -> None:

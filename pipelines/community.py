@@ -74,6 +74,9 @@ def _zone(name: str) -> str:
 
 
 TimeZone = Annotated[str, AfterValidator(_zone)]
+SourceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+"""Of letters, digits and underscores, because the name of its password is made from it."""
+
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$")]
 """A table's or column's name, with its schema where it has one."""
@@ -82,7 +85,7 @@ Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(
 class Strict(BaseModel):
     """A section of the file: frozen, unknown keys refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True, allow_inf_nan=False)
 
 
 class CommunitySection(Strict):
@@ -96,7 +99,7 @@ class CommunitySection(Strict):
     """Minutes; divides the hour."""
 
     time_zone: TimeZone = "UTC"
-    """Local time of reports and of sources that don't name their own."""
+    """Local time of reports."""
 
 
 class ExchangeSection(Strict):
@@ -163,7 +166,7 @@ class MeterDatabase(Strict):
     scale: float = Field(default=1.0, gt=0)
     """Factor on every value, before its unit."""
 
-    overlap: int = Field(default=360, ge=0)
+    overlap: int = Field(default=360, ge=0, le=525_600)
     """Minutes before the last reading that are read again, for late and corrected rows."""
 
 
@@ -231,7 +234,7 @@ class Community(Strict):
     database: str = "sqlite:///slotfeed.sqlite"
     """slotfeed's own database; a relative SQLite path is relative to the file."""
 
-    sources: dict[Identifier, MeterDatabase] = Field(min_length=1)
+    sources: dict[SourceName, MeterDatabase] = Field(min_length=1)
     assets: tuple[Asset, ...] = Field(min_length=1)
 
     @property

@@ -66,7 +66,11 @@ class ConfigurationError(SlotfeedError):
 
     def __init__(self, issues: Iterable[Issue]) -> None:
         self.issues = tuple(issues)
-        super().__init__("\n".join(str(issue) for issue in self.issues))
+        # Kept as the one argument, so that the error survives being pickled between processes.
+        super().__init__(self.issues)
+
+    def __str__(self) -> str:
+        return "\n".join(str(issue) for issue in self.issues)
 
 
 class TransientError(SlotfeedError):

@@ -93,7 +93,8 @@ class Secrets:
                     )
                 ]
             )
-        return dotenv_values(path)
+        # As written: a password may well hold a ${ that is no variable.
+        return dotenv_values(path, interpolate=False)
 
 
 def database_url(url: str, password_names: tuple[str, ...], secrets: Secrets, *, where: str) -> URL:
@@ -104,7 +105,7 @@ def database_url(url: str, password_names: tuple[str, ...], secrets: Secrets, *,
     """
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
         raise ConfigurationError(
             [
                 Issue(
@@ -114,7 +115,7 @@ def database_url(url: str, password_names: tuple[str, ...], secrets: Secrets, *,
                     remedy="Write one like postgresql+psycopg://reader@db.example/meters or sqlite:///meters.sqlite",
                 )
             ]
-        ) from error
+        ) from None  # the cause may quote the URL, and with it a password
     if parsed.username and (password := secrets.find(password_names)):
         parsed = parsed.set(password=password.get_secret_value())
     return parsed

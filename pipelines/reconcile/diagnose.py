@@ -107,8 +107,8 @@ def _one(slot: Slot, shift: int | None, slots: list[Slot], length: timedelta) ->
         return Finding(diagnosis=Diagnosis.SHIFTED, evidence=evidence)
     if slot.state == State.EXPIRED:
         return Finding(diagnosis=Diagnosis.LATE, evidence=f"{slot.error}; {_held(slot)}")
-    if slot.exchange_wh is None or _is_fallback(slot, slots, length):
-        return Finding(diagnosis=Diagnosis.MISSING, evidence=f"answered as accepted, but not used: {_held(slot)}")
+    if fallback := _fallback(slot, slots, length):
+        return Finding(diagnosis=Diagnosis.MISSING, evidence=f"answered as accepted, but not used: {fallback}")
     return Finding(diagnosis=Diagnosis.DIFFERS, evidence=f"sent {slot.wanted_wh:g} Wh; {_held(slot)}")
 
 
@@ -145,12 +145,14 @@ def _held(slot: Slot) -> str:
     return f"the exchange holds {slot.exchange_wh:g} Wh"
 
 
-def _is_fallback(slot: Slot, slots: list[Slot], length: timedelta) -> bool:
-    """Whether the exchange holds what it puts where nothing arrived: 0, or the value of the slot before."""
+def _fallback(slot: Slot, slots: list[Slot], length: timedelta) -> str | None:
+    """What the exchange puts where nothing arrived, if it is what it holds: the value of the slot before, or 0."""
+    if slot.exchange_wh is None:
+        return "the exchange has no value for the slot"
     before = next((other for other in slots if other.slot_start == slot.slot_start - length), None)
-    return same_energy(slot.exchange_wh, 0.0) or (
-        before is not None and same_energy(slot.exchange_wh, before.exchange_wh)
-    )
+    if before is not None and same_energy(slot.exchange_wh, before.exchange_wh):
+        return f"the exchange repeats the {slot.exchange_wh:g} Wh of the slot before"
+    return "the exchange holds 0" if same_energy(slot.exchange_wh, 0.0) else None
 
 
 def _shift(slots: list[Slot], length: timedelta) -> int | None:

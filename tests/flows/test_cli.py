@@ -199,7 +199,9 @@ def test_init_check_and_every_fault_at_once(slotfeed: Command, tmp_path: Path, m
     assert status == 0, told
     assert slotfeed("init")[0] == 1
     text_ = (tmp_path / "community.yaml").read_text()
-    broken = text_.replace("unit: kWh", "unit: kw", 1).replace("protocol: rest", "protocol: soap") + "\nfuel: coal\n"
+    broken = (
+        text_.replace("unit: kWh", "unit: kw", 1).replace("# protocol: rest", "protocol: soap #") + "\nfuel: coal\n"
+    )
     (tmp_path / "community.yaml").write_text(broken)
     status, told = slotfeed("check")
     assert status == 1

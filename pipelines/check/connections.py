@@ -1,0 +1,125 @@
+"""The community, the exchange, slotfeed's own database, and the URL of each meter database."""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from pipelines.check.draft import Draft
+from pipelines.check.finding import Finding, Loc, fault, notice, shown
+from pipelines.settings import DATABASE_PASSWORD, source_password
+from pipelines.slots import OPENING_GUARD
+
+SECRET_OPTION = re.compile(r"pass|pwd|secret|token", re.IGNORECASE)
+OWN_DATABASE = "Write sqlite:///slotfeed.sqlite or postgresql+psycopg://slotfeed@db.example/slotfeed"
+METER_DATABASE = "Write one like postgresql+psycopg://reader@db.example/meters or sqlite:///meters.sqlite"
+
+
+def connection_findings(draft: Draft) -> Iterator[Finding]:
+    """What is wrong around the exchange and the databases."""
+    yield from _slot_findings(draft)
+    yield from _exchange_findings(draft)
+    if draft.community.knows("simulation_uuid"):
+        yield from uuid_findings(("community", "simulation_uuid"), draft.community.value.simulation_uuid)
+    if draft.database is not None:
+        yield from _own_database_findings(draft.database)
+    for name, source in draft.sources.items():
+        if source.knows("url"):
+            yield from _url_findings(("sources", name, "url"), source.value.url, source_password(name)[0])
+
+
+def uuid_findings(loc: Loc, value: str) -> Iterator[Finding]:
+    """The exchange's uuids are plain strings on the wire, but GSy makes them all in UUID form."""
+    try:
+        UUID(value)
+    except ValueError:
+        form = "Compare it with the exchange's; GSy's look like 84d221fa-46e1-49e0-823b-26cfb3425a5a"
+        yield notice(loc, f"{shown(value)} hasn't the form of a UUID", form)
+
+
+def _slot_findings(draft: Draft) -> Iterator[Finding]:
+    length_min = draft.slot_length_min
+    if length_min is None:
+        return
+    if 60 % length_min:
+        yield fault(
+            ("community", "slot_length"),
+            f"{length_min} minutes don't divide the hour",
+            "Write the exchange's slot length: 5, 10, 12, 15, 20, 30 or 60",
+        )
+    if not draft.exchange.knows("margin_s", "protocol"):
+        return
+    # Only `rest` waits for its window to open; the other protocol names its slot.
+    guard_s = int(OPENING_GUARD.total_seconds()) if draft.exchange.value.protocol == "rest" else 0
+    margin_s = draft.exchange.value.margin_s
+    if margin_s + guard_s >= length_min * 60:
+        yield fault(
+            ("exchange", "margin_s"),
+            f"{margin_s} s before the slot leave no time to send in slots of {length_min} minutes",
+            f"Write less than {length_min * 60 - guard_s}",
+        )
+
+
+def _exchange_findings(draft: Draft) -> Iterator[Finding]:
+    if not draft.exchange.knows("base_url"):
+        return
+    address = urlsplit(draft.exchange.value.base_url)
+    if address.scheme == "http" and not _is_loopback(address.hostname or ""):
+        yield notice(
+            ("exchange", "base_url"),
+            f"http to {address.hostname}: the password would travel in clear",
+            "Write https, if the exchange has it",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _own_database_findings(url: str) -> Iterator[Finding]:
+    loc = ("database",)
+    parsed = _parsed(url)
+    if parsed is None:
+        yield fault(loc, "this is no database URL", OWN_DATABASE)
+        return
+    yield from _password_findings(loc, parsed, DATABASE_PASSWORD[0])
+    if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
+        yield fault(loc, f"slotfeed's own database can't be {parsed.get_backend_name()}", OWN_DATABASE)
+    else:
+        yield from _driver_findings(loc, parsed)
+
+
+def _url_findings(loc: Loc, url: str, password_name: str) -> Iterator[Finding]:
+    parsed = _parsed(url)
+    if parsed is None:
+        yield fault(loc, "this is no database URL", METER_DATABASE)
+        return
+    yield from _password_findings(loc, parsed, password_name)
+    yield from _driver_findings(loc, parsed)
+
+
+def _parsed(url: str) -> URL | None:
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
+        return None
+
+
+def _password_findings(loc: Loc, url: URL, name: str) -> Iterator[Finding]:
+    if url.password or any(SECRET_OPTION.search(option) for option in url.query):
+        yield fault(loc, "a password stands in this URL", f"Take it out and set {name} in the environment or in .env")
+
+
+def _driver_findings(loc: Loc, url: URL) -> Iterator[Finding]:
+    try:
+        url.get_dialect().import_dbapi()
+    except (NoSuchModuleError, ImportError):
+        remedy = "Write postgresql+psycopg" if url.get_backend_name() == "postgresql" else "Install the driver"
+        yield fault(loc, f"no driver for {url.drivername} is installed", remedy)

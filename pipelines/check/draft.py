@@ -1,0 +1,153 @@
+"""The file as far as it is right.
+
+What spans several values is checked also in a file whose models don't all fit: else mending one
+fault would uncover the next. So each model is built from those of its fields that are right, beside the
+names of those that aren't.
+"""
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from pipelines.check.finding import Loc, shown
+from pipelines.community import Asset, Community, CommunitySection, ExchangeSection, MeterDatabase, Stream
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Part(Generic[M]):
+    """A section of the file as far as it is right."""
+
+    value: M
+    """Built from the fields that are right; the others aren't to be read: ask `knows` first."""
+
+    broken: frozenset[str] = frozenset()
+    """Fields that are missing or wrong; of a nested section `columns.meter`."""
+
+    def knows(self, *fields: str) -> bool:
+        """Whether these fields can be read."""
+        return not any(field == b or field.startswith(f"{b}.") for field in fields for b in self.broken)
+
+
+@dataclass(frozen=True)
+class StreamDraft:
+    """A stream and its path."""
+
+    asset: int
+    number: int
+    part: Part[Stream]
+
+    @property
+    def loc(self) -> Loc:
+        """Path in the file."""
+        return ("assets", self.asset, "streams", self.number)
+
+    @property
+    def channel(self) -> str | None:
+        """`stream_id`, where it can be known."""
+        return self.part.value.stream_id if self.part.knows("source", "device", "register_") else None
+
+
+@dataclass(frozen=True)
+class AssetDraft:
+    """An asset, its place and its streams."""
+
+    number: int
+    part: Part[Asset]
+    streams: tuple[StreamDraft, ...]
+
+    @property
+    def label(self) -> str:
+        """What a message about another asset calls this one."""
+        return f"asset {shown(self.part.value.name)}" if self.part.knows("name") else f"asset no. {self.number + 1}"
+
+    @property
+    def loc(self) -> Loc:
+        """Path in the file."""
+        return ("assets", self.number)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The whole file as far as it is right."""
+
+    community: Part[CommunitySection]
+    exchange: Part[ExchangeSection]
+    database: str | None
+    sources: Mapping[str, Part[MeterDatabase]]
+    assets: tuple[AssetDraft, ...]
+
+    def streams(self) -> Iterator[tuple[AssetDraft, StreamDraft]]:
+        """Each stream with its asset, in the order of the file."""
+        return ((asset, stream) for asset in self.assets for stream in asset.streams)
+
+    @property
+    def slot_length_min(self) -> int | None:
+        """Minutes of a market slot, where they can be known."""
+        return self.community.value.slot_length if self.community.knows("slot_length") else None
+
+
+def draft(raw: Mapping[str, Any]) -> Draft:
+    """Take from the file whatever is right in it."""
+    sources = raw.get("sources")
+    assets = raw.get("assets")
+    database = raw.get("database", Community.model_fields["database"].default)
+    return Draft(
+        community=_salvage(CommunitySection, raw.get("community")),
+        exchange=_salvage(ExchangeSection, raw.get("exchange")),
+        database=database if isinstance(database, str) else None,
+        sources={str(name): _salvage(MeterDatabase, value) for name, value in sources.items()}
+        if isinstance(sources, Mapping)
+        else {},
+        assets=tuple(_asset(number, value) for number, value in enumerate(assets)) if isinstance(assets, list) else (),
+    )
+
+
+def _asset(number: int, raw: object) -> AssetDraft:
+    streams = raw.get("streams") if isinstance(raw, Mapping) else None
+    return AssetDraft(
+        number=number,
+        part=_salvage(Asset, raw),
+        streams=tuple(
+            StreamDraft(asset=number, number=index, part=_salvage(Stream, value)) for index, value in enumerate(streams)
+        )
+        if isinstance(streams, list)
+        else (),
+    )
+
+
+def _salvage(model: type[M], raw: object) -> Part[M]:
+    given = raw if isinstance(raw, Mapping) else {}
+    values: dict[str, Any] = {}
+    broken: set[str] = set()
+    for name, info in model.model_fields.items():
+        key = info.alias or name
+        nested = info.annotation
+        if key not in given:
+            if info.is_required():
+                broken.add(name)
+            else:
+                values[key] = info.get_default(call_default_factory=True)
+        elif isinstance(nested, type) and issubclass(nested, BaseModel):
+            if isinstance(given[key], Mapping):
+                part = _salvage(nested, given[key])
+                values[key] = part.value
+                broken |= {f"{name}.{field}" for field in part.broken}
+            else:
+                broken.add(name)
+        else:
+            try:
+                values[key] = _adapter(model, name).validate_python(given[key])
+            except ValidationError:
+                broken.add(name)
+    return Part(model.model_construct(**values), frozenset(broken))
+
+
+@functools.cache
+def _adapter(model: type[BaseModel], field: str) -> TypeAdapter[Any]:
+    annotation = model.model_fields[field].rebuild_annotation()
+    return TypeAdapter(annotation, config=ConfigDict(coerce_numbers_to_str=True, allow_inf_nan=False))

@@ -1,0 +1,95 @@
+"""prefect.yaml on a real local server: deployed, run once by a real worker, rows and artifacts read."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from prefect.blocks.system import Secret
+from sqlalchemy import func, select
+from sqlmodel import col
+
+from flows.local_prefect import PrefectServer, prefect_server
+from flows.secrets import block_name
+from pipelines.frames import State
+from pipelines.store import RunRow, SubmissionRow
+
+ROOT = Path(__file__).parents[2]
+Place = Any
+
+
+def prefect(server: PrefectServer, *arguments: str) -> str:
+    environment = os.environ | {
+        "PREFECT_API_URL": server.url,
+        "PREFECT_HOME": str(server.log.parent),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "NO_COLOR": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.prefect
+def test_deployed_feed_run_by_a_worker_reaches_the_exchange(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The worker's environment doesn't hold the password; a Secret block does.
+    monkeypatch.delenv("SLOTFEED_EXCHANGE_PASSWORD")
+    with prefect_server(tmp_path / "prefect") as server:
+        with server.in_use():
+            Secret(value="hush-hush").save(block_name("SLOTFEED_EXCHANGE_PASSWORD"))  # type: ignore[call-arg]
+        prefect(server, "work-pool", "create", "slotfeed", "--type", "process")
+        prefect(server, "deploy", "--all", "--no-prompt")
+        with httpx.Client(base_url=server.url, timeout=30) as api:
+            deployments = {one["name"]: one for one in api.post("/deployments/filter", json={}).json()}
+            declared = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+            assert set(deployments) == {one["name"] for one in declared} == {"feed", "reconcile", "backfill"}
+            schedules = {name: one["schedules"] for name, one in deployments.items()}
+            assert schedules["feed"][0]["schedule"]["interval"] == 900
+            assert schedules["reconcile"][0]["schedule"]["cron"] == "5 * * * *"
+            assert schedules["backfill"] == []
+            # The schedules would start runs on a community that isn't there.
+            for name in ("feed", "reconcile"):
+                api.post(f"/deployments/{deployments[name]['id']}/pause_deployment").raise_for_status()
+
+            prefect(
+                server,
+                "deployment",
+                "run",
+                "feed/feed",
+                "--param",
+                f"community={place.file}",
+                "--param",
+                "at=2016-10-29T21:47:00Z",
+            )
+            prefect(server, "worker", "start", "--pool", "slotfeed", "--run-once")
+            runs = api.post(
+                "/flow_runs/filter", json={"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
+            ).json()
+            assert [run["parameters"]["community"] for run in runs] == [str(place.file)]
+            tasks = api.post("/task_runs/filter", json={}).json()
+            assert sorted(task["name"].split("-")[0] for task in tasks) == ["collect", "convert", "deliver", "validate"]
+            artifacts = {one["key"]: one for one in api.post("/artifacts/filter", json={}).json()}
+            assert set(artifacts) == {"feed-summary", "feed-table"}
+            assert "the exchange took 36 values" in artifacts["feed-summary"]["data"]
+            assert artifacts["feed-table"]["data"].count('"state"') == 36
+            assert "hush-hush" not in str(artifacts) + str(runs) + str(tasks)
+
+    with place.store() as store, store.reading() as connection:
+        state = col(SubmissionRow.state)
+        assert connection.execute(select(state, func.count()).group_by(state)).all() == [(State.ACCEPTED, 36)]
+        assert connection.execute(select(col(RunRow.command), col(RunRow.outcome))).all() == [("feed", "ok")]
