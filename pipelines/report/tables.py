@@ -1,0 +1,173 @@
+"""The rows of the page's tables, in the order in which they should be read, each list with a limit."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from pipelines.community import Community
+from pipelines.frames import Quantity
+from pipelines.report import queries as q
+from pipelines.report.figures import AssetStatus, Status
+from pipelines.report.status import broken_names
+
+ROWS = 200
+"""Rows that a table shows; what is left out is counted below it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """The first rows of a list."""
+
+    rows: tuple[Any, ...]
+    total: int
+
+    @property
+    def more(self) -> int:
+        """Rows that are left out."""
+        return self.total - len(self.rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssetFigures:
+    """What the page tells of one asset."""
+
+    status: AssetStatus
+    exchange_wh: float | None
+    """None: nothing was read back."""
+
+    deviation_wh: float
+    """Sum over slots of |sent - exchange|; a slot without a value at the exchange counts as 0 there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenDiscrepancy:
+    """A slot in which the exchange's value isn't the one that should be there."""
+
+    asset: str
+    asset_id: str
+    slot_start: datetime
+    quantity: str
+    expected_wh: float | None
+    exchange_wh: float | None
+    diagnosis: str
+    evidence: str
+    repair: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuarantinedReading:
+    """A reading that waits for a correction or a decision."""
+
+    row: int
+    assets: tuple[str, ...]
+    stream_id: str
+    ts: datetime | None
+    value: float | None
+    unit: str
+    broken: tuple[tuple[str, str], ...]
+    """Expectation, and the same in words (empty where there are none)."""
+
+
+def asset_figures(connection: Connection, scope: q.Scope, status: Status) -> list[AssetFigures]:
+    """All live assets, those that deviate most first: open discrepancies, then energy, then gaps."""
+    sent, used = q.SUBMISSION, q.EXCHANGE
+    at_exchange = select(used.c.asset_id, func.sum(used.c.energy_wh).label("wh")).where(
+        scope.of(connection, used), used.c.quantity == Quantity.FORECAST
+    )
+    exchange_wh = {row.asset_id: row.wh for row in connection.execute(at_exchange.group_by(used.c.asset_id))}
+    difference = func.abs(sent.c.energy_wh - func.coalesce(used.c.energy_wh, 0.0))
+    same_slot = (
+        (used.c.asset_id == sent.c.asset_id)
+        & (used.c.slot_start == sent.c.slot_start)
+        & (used.c.quantity == sent.c.quantity)
+    )
+    deviating = (
+        select(sent.c.asset_id, func.sum(difference).label("wh"))
+        .select_from(sent.outerjoin(used, same_slot))
+        .where(scope.of(connection, sent), q.sent_forecast())
+        .group_by(sent.c.asset_id)
+    )
+    deviation_wh = {row.asset_id: row.wh for row in connection.execute(deviating)}
+    figures = [
+        AssetFigures(
+            status=asset,
+            exchange_wh=exchange_wh.get(asset.uuid),
+            deviation_wh=deviation_wh.get(asset.uuid, 0.0),
+        )
+        for asset in status.per_asset
+    ]
+    return sorted(figures, key=lambda f: (-f.status.open_discrepancies, -round(f.deviation_wh, 3), f.status.coverage))
+
+
+def open_discrepancies(connection: Connection, scope: q.Scope, names: Mapping[str, str], *, total: int) -> Table:
+    """Open discrepancies in the order of their slots."""
+    query = (
+        select(q.DISCREPANCY)
+        .where(scope.of(connection, q.DISCREPANCY), q.OPEN)
+        .order_by(q.DISCREPANCY.c.slot_start, q.DISCREPANCY.c.asset_id)
+        .limit(ROWS)
+    )
+    rows = tuple(
+        OpenDiscrepancy(
+            asset=names[row.asset_id],
+            asset_id=row.asset_id,
+            slot_start=row.slot_start,
+            quantity=row.quantity,
+            expected_wh=row.expected_wh,
+            exchange_wh=row.exchange_wh,
+            diagnosis=row.diagnosis,
+            evidence=row.evidence,
+            repair=row.repair,
+        )
+        for row in connection.execute(query)
+    )
+    return Table(rows=rows, total=total)
+
+
+def quarantined_readings(
+    connection: Connection,
+    community: Community,
+    start: datetime,
+    end: datetime,
+    *,
+    in_words: Mapping[str, str],
+    total: int,
+) -> Table:
+    """Readings in quarantine in the order of their stamps, those without a stamp first."""
+    assets = _assets_of_streams(community)
+    query = (
+        select(q.READING)
+        .where(q.quarantined(connection, assets, start, end))
+        .order_by(q.READING.c.ts.is_not(None), q.READING.c.ts, q.READING.c.id)
+        .limit(ROWS)
+    )
+    rows = tuple(
+        QuarantinedReading(
+            row=row.id,
+            assets=assets[row.stream_id],
+            stream_id=row.stream_id,
+            ts=row.ts,
+            value=row.value,
+            unit=row.unit,
+            broken=in_words_of(broken_names(row.broken), in_words),
+        )
+        for row in connection.execute(query)
+    )
+    return Table(rows=rows, total=total)
+
+
+def in_words_of(names: Iterable[str], in_words: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Each name with its sentence."""
+    return tuple((name, in_words.get(name, "")) for name in names)
+
+
+def _assets_of_streams(community: Community) -> dict[str, tuple[str, ...]]:
+    """stream_id -> names of the assets that it feeds."""
+    found: dict[str, tuple[str, ...]] = {}
+    for asset in community.assets:
+        for stream in asset.streams:
+            found[stream.stream_id] = (*found.get(stream.stream_id, ()), asset.name)
+    return found
