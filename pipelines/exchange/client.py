@@ -7,9 +7,11 @@ this machine's. That also lets a driven clock in the sandbox replay a day in sec
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import TypeVar
 
 import httpx
@@ -161,6 +163,12 @@ class ExchangeClient:
         return closes_at is not None and self.clock.now() + wait >= closes_at
 
 
+@cache
+def _tls_context() -> ssl.SSLContext:
+    """The trusted authorities; reading them takes tens of milliseconds, so once a process."""
+    return httpx.create_ssl_context()
+
+
 @contextlib.asynccontextmanager
 async def open_exchange(
     *,
@@ -185,6 +193,11 @@ async def open_exchange(
     """
     limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
     async with httpx.AsyncClient(
-        base_url=base_url, timeout=TIMEOUT, limits=limits, transport=transport, follow_redirects=False
+        base_url=base_url,
+        timeout=TIMEOUT,
+        limits=limits,
+        transport=transport,
+        follow_redirects=False,
+        verify=_tls_context(),
     ) as http:
         yield ExchangeClient(http=http, username=username, password=password, clock=clock, sleep=sleep)

@@ -1,0 +1,123 @@
+"""Readings into slotfeed's store, together with the mark of how far each stream was read."""
+
+import zlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection, bindparam, func, or_, select, update
+from sqlmodel import col
+
+from pipelines.collect.normalise import Fetch
+from pipelines.collect.revisions import STORED, fresh_readings, overtaken
+from pipelines.frames import INSTANT
+from pipelines.store import Cursor, ReadingRow, Store, Verdict, insert_rows, read_frame, upsert_rows
+
+CURSORS = pl.Schema({"stream_id": pl.String(), "position": INSTANT, "changed_since": INSTANT})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """What a transaction wrote."""
+
+    stored: int
+    corrected: int
+
+
+def read_cursors(connection: Connection, stream_ids: Collection[str]) -> pl.DataFrame:
+    """How far these streams were read; those never read are missing."""
+    query = select(col(Cursor.stream_id), col(Cursor.position), col(Cursor.changed_since))
+    return read_frame(connection, query.where(col(Cursor.stream_id).in_(stream_ids)), CURSORS)
+
+
+def keep(store: Store, readings: pl.DataFrame, fetch: Fetch, *, moving: Collection[str], up_to_date: bool) -> Kept:
+    """Store what is new and move the cursors over it, in one transaction.
+
+    Args:
+        store: slotfeed's.
+        readings: `READINGS`, distinct.
+        fetch: what was asked.
+        moving: streams whose cursor may move: all readings between it and these are stored or were asked for.
+        up_to_date: all that the source got before the newest `ingested_at` among these was asked for.
+
+    Raises:
+        StoreError: nothing was written.
+    """
+    if readings.is_empty():
+        return Kept(stored=0, corrected=0)
+    with store.writing() as connection:
+        if connection.dialect.name == "postgresql":
+            # Readings without a stamp have no unique key: a second worker waits and then finds them stored.
+            lock = zlib.crc32(f"collect {fetch.source}".encode())
+            connection.execute(select(func.pg_advisory_xact_lock(lock)))
+        stored = _stored(connection, readings)
+        fresh = fresh_readings(readings, stored)
+        insert_rows(connection, ReadingRow, fresh.to_dicts())
+        _supersede(connection, overtaken(fresh, readings, stored))
+        _move_cursors(connection, readings, fetch, moving, up_to_date=up_to_date)
+    return Kept(stored=fresh.height, corrected=fresh.filter(pl.col("revision") > 0).height)
+
+
+def _stored(connection: Connection, readings: pl.DataFrame) -> pl.DataFrame:
+    """All that is stored of these streams on the days of these readings, and without a stamp."""
+    ts = col(ReadingRow.ts)
+    spans = [ts.between(first, last) for first, last in _runs_of_days(readings["ts"])]
+    unstamped = [ts.is_(None)] if readings["ts"].null_count() else []
+    query = select(*(getattr(ReadingRow, name) for name in STORED)).where(
+        col(ReadingRow.stream_id).in_(readings["stream_id"].unique().to_list()), or_(*spans, *unstamped)
+    )
+    return read_frame(connection, query, STORED)
+
+
+def _runs_of_days(stamps: pl.Series) -> list[tuple[datetime, datetime]]:
+    """First and last stamp of each run of days without a day between: late rows lie far from the rest."""
+    by_day = (
+        pl.DataFrame({"ts": stamps.drop_nulls()})
+        .group_by(day=pl.col("ts").dt.truncate("1d"))
+        .agg(first=pl.col("ts").min(), last=pl.col("ts").max())
+        .sort("day")
+        .with_columns(run=(pl.col("day").diff() > timedelta(days=1)).fill_null(value=False).cum_sum())
+    )
+    return by_day.group_by("run").agg(pl.col("first").min(), pl.col("last").max()).select("first", "last").rows()
+
+
+def _supersede(connection: Connection, ids: list[int]) -> None:
+    if ids:
+        table = ReadingRow.__table__  # type: ignore[attr-defined]
+        statement = update(table).where(table.c.id == bindparam("row"), table.c.verdict == Verdict.NEW)
+        connection.execute(statement.values(verdict=Verdict.SUPERSEDED), [{"row": row} for row in ids])
+
+
+def _move_cursors(
+    connection: Connection, readings: pl.DataFrame, fetch: Fetch, moving: Collection[str], *, up_to_date: bool
+) -> None:
+    """Forward only, and only those that move: a run that finds nothing new leaves no trace."""
+    seen = (
+        readings.filter(pl.col("stream_id").is_in(list(moving)), pl.col("ts").is_not_null())
+        .group_by("stream_id")
+        .agg(
+            position=pl.col("ts").max(),
+            changed_since=pl.col("ingested_at").max().clip(upper_bound=fetch.received_at)
+            if up_to_date
+            else pl.lit(None, INSTANT),
+        )
+    )
+    before = read_cursors(connection, seen["stream_id"].to_list())
+    moved = (
+        seen.join(before, on="stream_id", how="left", suffix="_before")
+        .with_columns(
+            pl.max_horizontal("position", "position_before"),
+            pl.max_horizontal("changed_since", "changed_since_before"),
+        )
+        .filter(
+            pl.col("position").ne_missing(pl.col("position_before"))
+            | pl.col("changed_since").ne_missing(pl.col("changed_since_before"))
+        )
+    )
+    rows: list[dict[str, Any]] = [
+        {**row, "updated_at": fetch.received_at, "run_id": fetch.run_id}
+        for row in moved.select(CURSORS.names()).to_dicts()
+    ]
+    upsert_rows(connection, Cursor, rows)
