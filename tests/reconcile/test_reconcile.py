@@ -302,3 +302,16 @@ async def test_comparing_again_keeps_when_a_discrepancy_was_opened(make_light_wo
     await compare(world, end=noon + 9 * SLOT)
     assert opened() == before
     assert len(before) == 3
+
+
+async def test_a_listed_discrepancy_does_not_hold_the_window_open_for_ever(
+    make_light_world: MakeWorld, noon: datetime
+) -> None:
+    world = make_light_world("sdk")
+    world.faults.replace([Rule(do="drop", asset="load-1")])
+    world.submit("load-1", noon + SLOT, 500.0)
+    await send(world)
+    world.clock.set(noon + 2 * SLOT + MINUTES_2)
+    assert (await compare(world)).by_diagnosis == {"missing": 1}
+    world.clock.set(noon + timedelta(days=3))
+    assert (await compare(world)).start >= noon + timedelta(days=2)
