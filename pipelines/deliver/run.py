@@ -174,7 +174,6 @@ class _Sender:
         if outcome.error and outcome.error not in self.problems and len(self.problems) < SHOWN_PROBLEMS:
             self.problems.append(outcome.error)
 
-
     def _write(self) -> None:
         outcomes, self.unwritten = self.unwritten, []
         record(self.store, outcomes, worker=self.worker)

@@ -101,10 +101,7 @@ def test_registers_conserve_energy_and_match_the_exact_integrator(
 def test_sampled_power_matches_the_exact_trapezoids(points: list[tuple[datetime, float]], minutes: int) -> None:
     found = slots([{"ts": at, "kind": Kind.POWER, "value": value} for at, value in points], minutes)
     ordered = sorted(points)
-    lines = [
-        (micros(t0), micros(t1), Fraction(p0), Fraction(p1))
-        for (t0, p0), (t1, p1) in pairwise(ordered)
-    ]
+    lines = [(micros(t0), micros(t1), Fraction(p0), Fraction(p1)) for (t0, p0), (t1, p1) in pairwise(ordered)]
     slot_us = minutes * 60_000_000
     for number, energy in exact(lines, slot_us).items():
         row = found[EPOCH + timedelta(microseconds=number * slot_us)]
@@ -137,10 +134,7 @@ def test_import_less_export_is_the_net_energy(
         return sum(row["energy_wh"] for row in slots(rows, minutes).values())  # type: ignore[misc]
 
     ordered = sorted(signed)
-    net_wh = sum(
-        (p0 + p1) / 2 * ((t1 - t0) / timedelta(hours=1))
-        for (t0, p0), (t1, p1) in pairwise(ordered)
-    )
+    net_wh = sum((p0 + p1) / 2 * ((t1 - t0) / timedelta(hours=1)) for (t0, p0), (t1, p1) in pairwise(ordered))
     gross_wh = half(1) + half(-1)
     # Where power crosses zero the span is cut to the microsecond.
     assert half(1) - half(-1) == pytest.approx(net_wh, abs=1e-9 * gross_wh + 1e-3)

@@ -1,0 +1,22 @@
+"""Numbers and sets that the checks of readings compare with. Light, like `names`."""
+
+from collections.abc import Mapping
+
+UNIT_OF_KIND: Mapping[str, str] = {"register": "Wh", "interval": "Wh", "power": "W"}
+"""Kinds of readings and the unit each is normalised to."""
+
+USABLE_QUALITIES = frozenset({"MEASURED", "SUBSTITUTED", "ESTIMATED", "PROVISIONAL"})
+"""Qualities that energy may be computed from: all but MISSING and UNUSABLE."""
+
+FUTURE_TOLERANCE_S = 180.0
+"""How far ahead of the run's clock a reading may lie, in seconds: the project's own choice for meter clocks."""
+
+POWER_FACTOR = 1.2
+"""Factor on the rated power: the project's own choice. Inverters and fuses bear short overloads."""
+
+SHORTEST_S = 60.0
+"""Two register readings count as at least this far apart, in seconds. Gateways stamp late and early by seconds;
+over a shorter time that error, not the meter, would make the power."""
+
+REGISTER_STEPS_WH = (1000.0, 100.0, 10.0, 1.0)
+"""Resolutions a register may show. It counts whole steps, so up to one step of a rise may be older than the rise."""

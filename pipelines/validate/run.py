@@ -1,0 +1,123 @@
+"""Judges new readings: the good go on, the rest wait in quarantine with the names of the checks they broke."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import polars as pl
+from sqlalchemy import Connection
+
+from expectations.names import READING_CHECKS
+from pipelines.community import Community
+from pipelines.frames import Kind
+from pipelines.store import Store, Verdict
+from pipelines.validate import rows
+from pipelines.validate.judge import judge, warm_up
+from pipelines.validate.prepare import KEY, channels, prepare
+
+ROWS_AT_ONCE = 200_000
+"""Rows judged in one batch and transaction, so that a backfill of years fits in memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidateSummary:
+    """What one validation did."""
+
+    judged: int = 0
+    """New readings that got a verdict."""
+
+    good: int = 0
+    quarantined: int = 0
+    by_expectation: Mapping[str, int] = field(default_factory=dict)
+    """Check -> how many of the quarantined broke it."""
+
+    superseded: int = 0
+    """Readings that gave way to a later revision of their stamp, among them new ones that never were used."""
+
+
+def validate(store: Store, community: Community, *, now: datetime, run_id: str) -> ValidateSummary:
+    """Judge the community's new readings and write the verdicts, one transaction per batch.
+
+    A good reading supersedes the other revisions of its stamp, usable or quarantined; what a person discarded stays
+    discarded. Streams that the community file doesn't name are left alone: nothing is known of their limits.
+
+    Args:
+        store: the database.
+        community: whose streams are judged.
+        now: the run's logical time; readings from after it are of the future.
+        run_id: of the run, for messages.
+
+    Raises:
+        TerminalError: an expectation could not be evaluated; the readings it was about stay new.
+        StoreError: the database can't be used.
+    """
+    known = channels(community)
+    with store.reading() as connection:
+        waiting = set(rows.streams_with_new(connection))
+    ours = set(known["stream_id"])
+    foreign = waiting - ours
+    if waiting == foreign:
+        return ValidateSummary()
+    # Before the first transaction: nobody should wait for the database while libraries are loaded.
+    warm_up()
+    total = ValidateSummary()
+    while True:
+        with store.writing() as connection:
+            rows.take_turn(connection)
+            batch = rows.read_new(connection, foreign=foreign, limit=ROWS_AT_ONCE)
+            if batch.is_empty():
+                return total
+            if strangers := set(batch["stream_id"]) - ours:
+                foreign |= strangers
+                continue
+            total = _sum(total, _validate_batch(connection, batch, known, now=now, run_id=run_id))
+
+
+def _validate_batch(
+    connection: Connection, batch: pl.DataFrame, known: pl.DataFrame, *, now: datetime, run_id: str
+) -> ValidateSummary:
+    registers = batch.filter(pl.col("kind") == Kind.REGISTER, pl.col("ts").is_not_null())
+    usable = rows.read_usable_registers(connection, registers.select(KEY))
+    standing = rows.read_standing(connection, first=batch["stream_id"][0], last=batch["stream_id"][-1])
+    prepared = prepare(batch, usable, known, now=now)
+    verdicts = _verdicts(prepared.with_columns(judge(prepared, run_id=run_id)))
+    good = verdicts.filter(pl.col("verdict") == Verdict.GOOD)
+    quarantined = verdicts.filter(pl.col("verdict") == Verdict.QUARANTINED)
+    superseded = [
+        *verdicts.filter(pl.col("verdict") == Verdict.SUPERSEDED)["id"],
+        *standing.join(good, on=KEY, how="semi")["id"],
+    ]
+    for (broken,), group in quarantined.group_by("broken"):
+        rows.write_verdict(connection, group["id"].to_list(), Verdict.QUARANTINED, broken=broken)
+    names = Counter(name for broken in quarantined["broken"] for name in broken.split(","))
+    return ValidateSummary(
+        judged=batch.height,
+        good=rows.write_verdict(connection, good["id"].to_list(), Verdict.GOOD),
+        quarantined=quarantined.height,
+        by_expectation={check.value: names[check.value] for check in READING_CHECKS if names[check.value]},
+        superseded=rows.write_verdict(connection, superseded, Verdict.SUPERSEDED),
+    )
+
+
+def _verdicts(judged: pl.DataFrame) -> pl.DataFrame:
+    """Add `verdict`: of the revisions of a stamp that are good, the newest stands; whatever is older gives way."""
+    good = pl.col("broken") == ""
+    newer_good = good.cast(pl.Int32).cum_sum().over(*KEY) - good.cast(pl.Int32) > 0
+    return judged.with_columns(
+        verdict=pl.when(newer_good)
+        .then(pl.lit(Verdict.SUPERSEDED.value))
+        .when(good)
+        .then(pl.lit(Verdict.GOOD.value))
+        .otherwise(pl.lit(Verdict.QUARANTINED.value))
+    )
+
+
+def _sum(one: ValidateSummary, other: ValidateSummary) -> ValidateSummary:
+    return ValidateSummary(
+        judged=one.judged + other.judged,
+        good=one.good + other.good,
+        quarantined=one.quarantined + other.quarantined,
+        by_expectation=dict(Counter(one.by_expectation) + Counter(other.by_expectation)),
+        superseded=one.superseded + other.superseded,
+    )
