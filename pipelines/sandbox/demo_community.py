@@ -183,6 +183,7 @@ exchange:
 database: {database}
 
 sources:
+  # These three are never late by more than an hour, so only the last hour is read again (overlap, in minutes).
   # Smart meters: the state of the import register at every quarter hour.
   smart_meters:
     type: meter_database
@@ -196,6 +197,7 @@ sources:
       quality: status
       ingested_at: received_at
     time_type: epoch_s
+    overlap: 60
     register_map: {{"{obis}*255": "{obis}"}}
     # Status codes of MSCONS.
     quality_map: {{"220": MEASURED, "67": SUBSTITUTED, "201": ESTIMATED, "Z18": PROVISIONAL, "Z30": MISSING}}
@@ -209,6 +211,7 @@ sources:
     columns: {{meter: inverter, time: local_time, value: energy_wh, tie_breaker: id}}
     time_type: naive
     time_zone: {zone}
+    overlap: 60
 
   # The gateway of the heat pumps and chargers: mean power of the quarter hour that ends at the stamp, a column each.
   gateway:
@@ -217,6 +220,7 @@ sources:
     table: gateway_power
     columns: {{meter: gateway, time: ts}}
     time_type: timestamptz
+    overlap: 60
     wide:
 {columns}
 

@@ -67,10 +67,10 @@ def test_threads_take_turns(prepared: pl.DataFrame, monkeypatch: pytest.MonkeyPa
     answers: list[list[str]] = []
     evaluate = room._evaluate
 
-    def wait_for_another(frame: pl.DataFrame) -> list[Any]:
+    def wait_for_another(frame: pl.DataFrame, *, detail: str) -> list[Any]:
         with suppress(BrokenBarrierError):
             met.append(meeting.wait(timeout=0.2))
-        return evaluate(frame)
+        return evaluate(frame, detail=detail)
 
     monkeypatch.setattr(room, "_evaluate", wait_for_another)
     threads = [Thread(target=lambda: answers.append(judge(prepared, run_id="r").to_list())) for _ in range(2)]
