@@ -153,7 +153,7 @@ def status(
 
     found, store = _open(community)
     first, last = _moment(start, "--start", community), _moment(end, "--end", community)
-    summary = sum_up(store, found, start=first, end=last)
+    summary = sum_up(store, found, start=first, end=last, now=WallClock().now())
     if as_json:
         screens.show_json(summary.to_dict())
     else:

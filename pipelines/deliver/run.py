@@ -26,6 +26,7 @@ SILENCE = 3
 """Posts in a row that get no answer after all their tries: then the exchange is taken to be down."""
 
 SHOWN_PROBLEMS = 5
+NOT_TRIED = "not tried: the run ended before"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +128,7 @@ class _Sender:
         finally:
             # What never left goes back at once, whatever ended this batch, so that the next run needn't wait.
             for one in unsettled.values():
-                back = Outcome(id=one.id, state=State.PENDING, at=self.client.clock.now(), error="not tried")
+                back = Outcome(id=one.id, state=State.PENDING, at=self.client.clock.now(), error=NOT_TRIED)
                 self._settle(one, back)
             self._write()
 
@@ -171,7 +172,8 @@ class _Sender:
         self.states[outcome.state] += 1
         if outcome.state is State.ACCEPTED and leased.quantity is Quantity.FORECAST:
             self.energy_wh += leased.energy_wh
-        if outcome.error and outcome.error not in self.problems and len(self.problems) < SHOWN_PROBLEMS:
+        told = outcome.error in {"", NOT_TRIED, *self.problems}
+        if not told and len(self.problems) < SHOWN_PROBLEMS:
             self.problems.append(outcome.error)
 
     def _write(self) -> None:
