@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -40,6 +41,8 @@ DEFAULT_FILE = Path("community.yaml")
 
 def main() -> None:
     """Run the command line: exit 0 on success, 1 on an error told in words, 130 on Ctrl-C."""
+    # An ad hoc run tells its own story; Prefect's log lines would stand between.
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         app()
@@ -190,11 +193,19 @@ def list_(
     """Show what waits for a correction or a person."""
     from pipelines.validate.quarantine import list_quarantined
 
-    _, store = _open(community)
-    frame = list_quarantined(store, limit=most).select(
-        "id", "stream_id", "ts", "value", "unit", "broken", "received_at"
-    )
-    screens.show_frame("Quarantined readings", frame, empty="No reading is in quarantine")
+    found, store = _open(community)
+    zone = ZoneInfo(found.community.time_zone)
+    rows = [
+        {
+            "id": row["id"],
+            "stream": row["stream_id"],
+            "time": "unreadable" if row["ts"] is None else f"{row['ts'].astimezone(zone):%Y-%m-%d %H:%M %Z}",
+            "value": "none" if row["value"] is None else f"{row['value']:,.1f} {row['unit']}",
+            "broke": row["broken"].replace(",", ", "),
+        }
+        for row in list_quarantined(store, limit=most).iter_rows(named=True)
+    ]
+    screens.show_rows("Quarantined readings", rows, empty="No reading is in quarantine")
 
 
 Ids = Annotated[list[int], typer.Argument(help="Numbers from `slotfeed quarantine list`.")]

@@ -163,6 +163,7 @@ async def _replay_sunday(stage: Stage) -> None:
                 async with open_run("feed", stage.community_file, at=now, tell=_nothing) as run:
                     await feed_once(run)
             progress.advance(bar)
+    screens.out.print(f"  of these as Prefect flow runs: {', '.join(stage.prefect.flow_runs())}")
 
 
 async def _end_the_day(stage: Stage) -> None:

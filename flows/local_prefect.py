@@ -36,6 +36,11 @@ class PrefectServer:
         with temporary_settings({PREFECT_API_URL: self.url}):
             yield
 
+    def flow_runs(self) -> list[str]:
+        """Name and state of each flow run, in the order of their start."""
+        answer = httpx.post(f"{self.url}/flow_runs/filter", json={"sort": "START_TIME_ASC"}, timeout=30)
+        return [f"{run['name']} ({run['state_name']})" for run in answer.raise_for_status().json()]
+
     def wait(self) -> None:
         """Return once it answers.
 

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
 from rich import box
 from rich.console import Console
 from rich.markdown import Markdown
@@ -72,11 +71,6 @@ def show_discrepancies(rows: Sequence[Mapping[str, Any]]) -> None:
         place = escape(f"{row['asset']}, {row['slot']}")
         out.print(f"  [yellow]{row['diagnosis']}[/] [bold]{place}[/]: should be {expected}, the exchange has {held}")
         out.print(f"    {escape(row['evidence'])}\n    [dim]->[/] {escape(row['what to do'])}", soft_wrap=True)
-
-
-def show_frame(title: str, frame: pl.DataFrame, *, empty: str) -> None:
-    """A frame as a table."""
-    show_rows(title, frame.rows(named=True), empty=empty)
 
 
 def show_json(document: Mapping[str, Any]) -> None:
