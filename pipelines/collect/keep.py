@@ -74,13 +74,15 @@ def _stored(connection: Connection, readings: pl.DataFrame) -> pl.DataFrame:
 def _runs_of_days(stamps: pl.Series) -> list[tuple[datetime, datetime]]:
     """First and last stamp of each run of days without a day between: late rows lie far from the rest."""
     by_day = (
-        pl.DataFrame({"ts": stamps.drop_nulls()})
+        pl.LazyFrame({"ts": stamps.drop_nulls()})
         .group_by(day=pl.col("ts").dt.truncate("1d"))
         .agg(first=pl.col("ts").min(), last=pl.col("ts").max())
         .sort("day")
         .with_columns(run=(pl.col("day").diff() > timedelta(days=1)).fill_null(value=False).cum_sum())
     )
-    return by_day.group_by("run").agg(pl.col("first").min(), pl.col("last").max()).select("first", "last").rows()
+    return (
+        by_day.group_by("run").agg(pl.col("first").min(), pl.col("last").max()).select("first", "last").collect().rows()
+    )
 
 
 def _supersede(connection: Connection, ids: list[int]) -> None:
@@ -95,7 +97,8 @@ def _move_cursors(
 ) -> None:
     """Forward only, and only those that move: a run that finds nothing new leaves no trace."""
     seen = (
-        readings.filter(pl.col("stream_id").is_in(list(moving)), pl.col("ts").is_not_null())
+        readings.lazy()
+        .filter(pl.col("stream_id").is_in(list(moving)), pl.col("ts").is_not_null())
         .group_by("stream_id")
         .agg(
             position=pl.col("ts").max(),
@@ -103,10 +106,12 @@ def _move_cursors(
             if up_to_date
             else pl.lit(None, INSTANT),
         )
+        .collect()
     )
     before = read_cursors(connection, seen["stream_id"].to_list())
     moved = (
-        seen.join(before, on="stream_id", how="left", suffix="_before")
+        seen.lazy()
+        .join(before.lazy(), on="stream_id", how="left", suffix="_before")
         .with_columns(
             pl.max_horizontal("position", "position_before"),
             pl.max_horizontal("changed_since", "changed_since_before"),
@@ -115,9 +120,10 @@ def _move_cursors(
             pl.col("position").ne_missing(pl.col("position_before"))
             | pl.col("changed_since").ne_missing(pl.col("changed_since_before"))
         )
+        .select(CURSORS.names())
+        .collect()
     )
     rows: list[dict[str, Any]] = [
-        {**row, "updated_at": fetch.received_at, "run_id": fetch.run_id}
-        for row in moved.select(CURSORS.names()).to_dicts()
+        {**row, "updated_at": fetch.received_at, "run_id": fetch.run_id} for row in moved.to_dicts()
     ]
     upsert_rows(connection, Cursor, rows)

@@ -43,8 +43,8 @@ def fresh_readings(readings: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame
     Returns:
         `FRESH`: `READINGS` with `revision` and `verdict`.
     """
-    stamped = _comparable(readings.filter(pl.col("ts").is_not_null()))
-    known = _comparable(stored.filter(pl.col("ts").is_not_null()))
+    stamped = _comparable(readings.lazy().filter(pl.col("ts").is_not_null()))
+    known = _comparable(stored.lazy().filter(pl.col("ts").is_not_null()))
     newest = known.sort("revision").unique(KEY, keep="last", maintain_order=True)
     several = stamped.filter(pl.len().over(KEY) > 1)
     single = stamped.filter(pl.len().over(KEY) == 1)
@@ -54,8 +54,13 @@ def fresh_readings(readings: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame
         .with_columns(revision=pl.col("newest_revision").fill_null(-1) + 1 + pl.int_range(pl.len()).over(KEY))
         .join(_decided(several), on=KEY, how="left", maintain_order="left")
         .with_columns(verdict=_verdict())
+        .select(FRESH.names())
+        .collect()
     )
-    return pl.concat([numbered.select(FRESH.names()), _fresh_without_stamp(readings, stored)])
+    # The usual case: every reading has its stamp.
+    if not readings["ts"].null_count():
+        return numbered
+    return pl.concat([numbered, _fresh_without_stamp(readings, stored)])
 
 
 def overtaken(fresh: pl.DataFrame, readings: pl.DataFrame, stored: pl.DataFrame) -> list[int]:
@@ -64,6 +69,9 @@ def overtaken(fresh: pl.DataFrame, readings: pl.DataFrame, stored: pl.DataFrame)
     Judged ones keep their verdict until their replacement is judged. Where the source holds
     several values and doesn't say which is the newest, none is replaced.
     """
+    # The usual case: whatever is stored has been judged.
+    if not (stored["verdict"] == Verdict.NEW.value).any():
+        return []
     settled = readings.group_by(KEY).agg(settled=(pl.len() == 1) | _dated()).filter("settled")
     columns = (*KEY, "revision", "verdict")
     newest = (
@@ -81,12 +89,12 @@ def overtaken(fresh: pl.DataFrame, readings: pl.DataFrame, stored: pl.DataFrame)
     )
 
 
-def _comparable(frame: pl.DataFrame) -> pl.DataFrame:
+def _comparable(frame: pl.LazyFrame) -> pl.LazyFrame:
     """SQLite stores NaN as null; for the comparison both are one."""
     return frame.with_columns(same_value=pl.col("value").fill_nan(None))
 
 
-def _unlike(readings: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+def _unlike(readings: pl.LazyFrame, known: pl.LazyFrame) -> pl.LazyFrame:
     content = [*KEY, *("same_value" if name == "value" else name for name in CONTENT)]
     return readings.join(known, on=content, how="anti", nulls_equal=True, maintain_order="left")
 
@@ -96,7 +104,7 @@ def _dated() -> pl.Expr:
     return pl.col("ingested_at").is_not_null().all() & (pl.col("ingested_at").n_unique() == pl.len())
 
 
-def _decided(several: pl.DataFrame) -> pl.DataFrame:
+def _decided(several: pl.LazyFrame) -> pl.LazyFrame:
     return several.group_by(KEY).agg(newest_at=pl.when(_dated()).then(pl.col("ingested_at").max()))
 
 
@@ -108,9 +116,9 @@ def _verdict() -> pl.Expr:
 def _fresh_without_stamp(readings: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
     """Those beyond as many equal ones as are stored: without a stamp, equal readings may be different ones."""
 
-    def counted(frame: pl.DataFrame) -> pl.DataFrame:
+    def counted(frame: pl.DataFrame) -> pl.LazyFrame:
         same = ("stream_id", *("same_value" if name == "value" else name for name in CONTENT))
-        unstamped = _comparable(frame.filter(pl.col("ts").is_null()))
+        unstamped = _comparable(frame.lazy().filter(pl.col("ts").is_null()))
         return unstamped.with_columns(nth=pl.int_range(pl.len()).over(same))
 
     on = ["stream_id", "nth", *("same_value" if name == "value" else name for name in CONTENT)]
@@ -119,4 +127,5 @@ def _fresh_without_stamp(readings: pl.DataFrame, stored: pl.DataFrame) -> pl.Dat
         .join(counted(stored), on=on, how="anti", nulls_equal=True, maintain_order="left")
         .with_columns(revision=pl.lit(0, pl.Int64()), verdict=pl.lit(Verdict.NEW.value))
         .select(FRESH.names())
+        .collect()
     )
