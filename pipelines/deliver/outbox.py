@@ -22,8 +22,8 @@ from sqlalchemy.sql.selectable import FromClause
 from pipelines.frames import Quantity, State
 from pipelines.store import CHUNK, Store, SubmissionRow, table_of
 
-LEASE = timedelta(minutes=3)
-"""Longer than a post with all its tries takes, shorter than a slot."""
+LEASE = timedelta(minutes=5)
+"""Longer than a post with all its tries takes (`ALL_ATTEMPTS_S` and one request), shorter than a slot."""
 
 OUTCOME_UNKNOWN = "sent, but no answer was recorded; reconciliation will tell whether it arrived"
 NEVER_SENT = "not sent in time"

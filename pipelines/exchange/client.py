@@ -16,7 +16,14 @@ from typing import TypeVar
 
 import httpx
 from pydantic import SecretStr
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_before_delay,
+    wait_random_exponential,
+)
 
 from pipelines.clock import Clock, RunningClock
 from pipelines.errors import AuthenticationError, ExchangeUnavailable, ExpiredError, RejectedError
@@ -25,7 +32,13 @@ from pipelines.exchange.protocols import Request
 from pipelines.exchange.tokens import TokenKeeper
 
 TIMEOUT = httpx.Timeout(connect=10, read=30, write=10, pool=60)
+REQUEST_S = 45.0
+"""A whole request, however slowly its answer drips: httpx's own timeouts count between bytes."""
+
 ATTEMPTS = 5
+ALL_ATTEMPTS_S = 240.0
+"""No try of a post begins later than this after the first, so that all of it is over within the outbox's lease."""
+
 LONGEST_WAIT_S = 20.0
 PATIENCE_S = 60.0
 """A Retry-After longer than this isn't waited for inside a run: the next run tries again."""
@@ -119,8 +132,9 @@ class ExchangeClient:
         if token:
             headers["Authorization"] = f"JWT {token}"
         try:
-            return await self.http.request(method, path, content=content, headers=headers)
-        except httpx.TransportError as error:
+            async with asyncio.timeout(REQUEST_S):
+                return await self.http.request(method, path, content=content, headers=headers)
+        except (httpx.RequestError, TimeoutError) as error:
             # httpx's own message may be empty; its type says what happened.
             reason = f"{type(error).__name__} {error}".strip()
             raise ExchangeUnavailable(f"{step}: no answer from {self.http.base_url.host} ({reason})") from error
@@ -146,7 +160,8 @@ class ExchangeClient:
 
     async def _retrying(self, once: Callable[[], Awaitable[T]], *, closes_at: datetime | None) -> T:
         def stop(state: RetryCallState) -> bool:
-            return _impatient(state) or stop_after_attempt(ATTEMPTS)(state) or self._would_be_late(state, closes_at)
+            enough = stop_after_attempt(ATTEMPTS) | stop_before_delay(ALL_ATTEMPTS_S)
+            return _impatient(state) or enough(state) or self._would_be_late(state, closes_at)
 
         retrying = AsyncRetrying(
             sleep=self.sleep, wait=_wait, stop=stop, retry=retry_if_exception_type(ExchangeUnavailable), reraise=True

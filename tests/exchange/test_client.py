@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from pipelines.deliver.outbox import LEASE
 from pipelines.errors import (
     AuthenticationError,
     ExchangeUnavailable,
@@ -15,7 +16,7 @@ from pipelines.errors import (
     TerminalError,
 )
 from pipelines.exchange import Request
-from pipelines.exchange.client import ATTEMPTS
+from pipelines.exchange.client import ALL_ATTEMPTS_S, ATTEMPTS, REQUEST_S
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 POST = Request(path="/x/", body=b"{}")
@@ -210,3 +211,31 @@ async def test_no_error_shows_password_or_token(scripted: Scripted, trouble: obj
     token = scripted.requests[0].headers["Authorization"].removeprefix("JWT ")
     assert "hush" not in told
     assert token not in told
+
+
+async def test_an_answer_that_never_ends_is_given_up(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.exchange.client.REQUEST_S", 0.02)
+
+    async def drip(request: httpx.Request) -> httpx.Response:
+        if "token" in request.url.path:
+            return httpx.Response(200, json={"access": "t"})
+        scripted.requests.append(request)
+        await asyncio.Event().wait()
+        raise AssertionError("never answered")
+
+    scripted.handle = drip
+    async with scripted.client() as client:
+        with pytest.raises(ExchangeUnavailable, match="TimeoutError"):
+            await client.post(POST, step="s", closes_at=None)
+    assert len(scripted.requests) == ATTEMPTS
+
+
+async def test_a_body_that_cannot_be_decoded_is_tried_again(scripted: Scripted) -> None:
+    broken = httpx.DecodingError("bad gzip")
+    scripted.answers = [broken, httpx.Response(200, json={"status": "ready"})]
+    async with scripted.client() as client:
+        assert await client.post(POST, step="s", closes_at=None) == {"status": "ready"}
+
+
+def test_all_tries_of_a_post_are_over_within_the_lease() -> None:
+    assert LEASE.total_seconds() > ALL_ATTEMPTS_S + REQUEST_S
