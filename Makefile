@@ -8,7 +8,7 @@ UV := $(BIN)/uv
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: demo test check format lock setup browser clean help
+.PHONY: demo test check format lock setup browser postgres clean help
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,7 +27,7 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)  ## The main job on a real day of a real community, all on this machine
 	@$(BIN)/slotfeed demo
 
-test: $(READY) browser  ## All tests; sets up what they need
+test: $(READY) browser postgres  ## All tests; sets up what they need
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: $(READY)  ## Lint, types and the rules of the house
@@ -44,12 +44,20 @@ lock: $(READY)  ## Resolve the dependencies anew
 	@$(UV) pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 --upgrade \
 	  --no-emit-index-url --no-annotate --no-header --generate-hashes -o requirements.lock
 
+# Runs apt-get with $(1) as its arguments, as root or through sudo.
+apt = SUDO=$$(test "$$(id -u)" = 0 || echo sudo); $$SUDO apt-get update -qq && \
+  DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -y -qq --no-install-recommends $(1) >/dev/null
+
 browser:
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
-	  { echo "Installing Chromium for the report's tests"; \
-	    SUDO=$$(test "$$(id -u)" = 0 || echo sudo); $$SUDO apt-get update -qq && \
-	    DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
+	  { echo "Installing Chromium for the report's tests"; $(call apt,chromium); } || \
 	  { echo "No Chromium could be installed; install it by hand (package 'chromium') and run again"; exit 1; }
+
+# The wheel that carries PostgreSQL serves up to Python 3.12; beyond, the tests start the system's.
+postgres: $(READY)
+	@$(BIN)/python -c 'import pgserver' 2>/dev/null || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1 || \
+	  { echo "Installing PostgreSQL for the store's tests"; $(call apt,postgresql); } || \
+	  { echo "No PostgreSQL could be installed; install it by hand (package 'postgresql') and run again"; exit 1; }
 
 clean:  ## Remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov

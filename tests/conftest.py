@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -56,11 +57,19 @@ def _system_server(folder: Path) -> Iterator[str]:
     if binaries is None:
         pytest.fail("These tests need PostgreSQL: install the package 'postgresql'")
     data = folder / "data"
-    subprocess.run([binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust"], check=True, capture_output=True)
+    # PostgreSQL refuses to run as root; its package brings a user of its own.
+    prefix = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    if prefix:
+        shutil.chown(folder, "postgres", "postgres")
+
+    def run(*command: str | Path) -> None:
+        subprocess.run([*prefix, *command], check=True, stdout=subprocess.DEVNULL, cwd=folder)
+
+    run(binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust")
     options = f"-k {folder} -c listen_addresses=''"
-    subprocess.run([binaries / "pg_ctl", "-D", data, "-w", "-o", options, "start"], check=True, capture_output=True)
+    run(binaries / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start")
     yield f"postgresql://postgres@/postgres?host={folder}"
-    subprocess.run([binaries / "pg_ctl", "-D", data, "-w", "-m", "fast", "stop"], check=True, capture_output=True)
+    run(binaries / "pg_ctl", "-D", data, "-w", "-m", "fast", "stop")
 
 
 @pytest.fixture
