@@ -8,6 +8,7 @@ from prefect import flow
 from flows.artifacts import leave_feed
 from flows.session import Run, open_run
 from flows.steps import collect, convert, deliver, validate
+from pipelines.errors import AuthenticationError, SourceError, SourceUnavailable
 
 
 @flow(name="feed", description="Collect, validate, convert and deliver one market slot.")
@@ -31,7 +32,11 @@ async def feed(community: str = "community.yaml", at: datetime | None = None) ->
 
 async def feed_once(run: Run) -> None:
     """The story of one slot."""
-    await collect(run)
+    try:
+        await collect(run)
+    except (SourceUnavailable, SourceError, AuthenticationError) as error:
+        # What was measured last still stands for the coming slot, and the outbox may hold what is due.
+        run.problems.append(str(error))
     await validate(run)
     await convert(run)
     await deliver(run)

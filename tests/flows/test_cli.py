@@ -163,6 +163,18 @@ def test_an_unreachable_meter_database_is_told_and_the_other_sources_go_on(place
     assert states(place) == {State.ACCEPTED: 36}
 
 
+def test_meters_that_are_all_away_do_not_stop_what_the_last_measured_slot_stands_for(
+    place: Place, slotfeed: Command
+) -> None:
+    assert slotfeed("feed", "--at", AT)[0] == 0
+    place.live_until(place_time(1))
+    place.file.write_text(place.file.read_text().replace("sqlite:///meters.sqlite", "sqlite:///gone.sqlite"))
+    status, told = slotfeed("feed", "--at", NEXT)
+    assert status == 1
+    assert "gone.sqlite" in told
+    assert states(place) == {State.ACCEPTED: 72}
+
+
 def test_an_absent_column_names_those_that_exist(place: Place, slotfeed: Command) -> None:
     place.file.write_text(place.file.read_text().replace("value: energy_wh", "value: energy_kwh"))
     status, told = slotfeed("feed", "--at", AT)
