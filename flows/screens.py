@@ -26,8 +26,8 @@ def show_issues(issues: Iterable[Issue]) -> None:
     for issue in issues:
         colour = "red" if issue.severity is Severity.FAULT else "yellow"
         place = f"{issue.where}, {issue.field}" if issue.field else issue.where
-        err.print(f"[{colour}]{issue.severity}[/] [bold]{escape(place)}[/]\n  {escape(issue.problem)}")
-        err.print(f"  [dim]->[/] {escape(issue.remedy)}")
+        err.print(f"[{colour}]{issue.severity}[/] [bold]{escape(place)}[/]\n  {escape(issue.problem)}", soft_wrap=True)
+        err.print(f"  [dim]->[/] {escape(issue.remedy)}", soft_wrap=True)
 
 
 def show_error(error: SlotfeedError) -> None:
@@ -35,7 +35,7 @@ def show_error(error: SlotfeedError) -> None:
     if isinstance(error, ConfigurationError):
         show_issues(error.issues)
     else:
-        err.print(f"[red]error[/] {escape(str(error))}")
+        err.print(f"[red]error[/] {escape(str(error))}", soft_wrap=True)
 
 
 async def show_run(run: "Run") -> None:
