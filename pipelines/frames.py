@@ -88,17 +88,6 @@ SLOT_ENERGY = pl.Schema(
 )
 """Key: asset_id, slot_start. `energy_wh` >= 0; `coverage`: share of the slot that readings back, 0..1."""
 
-EXCHANGE_ENERGY = pl.Schema(
-    {
-        "asset_id": pl.String(),
-        "slot_start": INSTANT,
-        "quantity": pl.String(),
-        "energy_wh": pl.Float64(),
-        "read_at": INSTANT,
-    }
-)
-"""Key: asset_id, slot_start, quantity. What the exchange says it used."""
-
 
 def conform(frame: pl.DataFrame, schema: pl.Schema, *, door: str) -> pl.DataFrame:
     """Return `frame` with exactly the columns of `schema`, in its order.
