@@ -20,3 +20,15 @@ over a shorter time that error, not the meter, would make the power."""
 
 REGISTER_STEPS_WH = (1000.0, 100.0, 10.0, 1.0)
 """Resolutions a register may show. It counts whole steps, so up to one step of a rise may be older than the rise."""
+
+REGISTER_MODULI_WH = tuple(10.0**exponent for exponent in range(5, 13))
+"""Where a register may roll over, in Wh: dials are decimal. From 100 kWh, because what falls to zero below
+that is a day's counter rather than a meter; to 1 TWh. Both ends are the project's own choice."""
+
+ROLLOVER_FROM = 0.9
+"""Share of the modulus from which on a register stands just below it: the last turn of its first dial. Lower down, a
+fall is a reset even where the rated power would allow a rollover. The project's own choice."""
+
+SUSPECTS_AT_MOST = 1_000
+"""Suspects of one register that wait together; where a further one comes, they go to quarantine. Ten days of quarter
+hours: the project's own choice."""

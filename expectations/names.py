@@ -112,13 +112,13 @@ READING_CHECKS: Mapping[Check, Meaning] = {
     Check.REGISTER_NOT_FALLING: Meaning(
         title="Register does not fall",
         explanation="A register stands no lower than the usable reading before it and no higher than the one after it; "
-        "after a meter exchange a person releases the new meter's first reading.",
+        "one that falls is suspect until later readings show whether it was wrong or a new series begins with it.",
         vee=14,
     ),
     Check.WITHIN_RATED_POWER: Meaning(
         title="Power within the rating",
         explanation="The mean power that a reading implies is at most 1.2 times the rated power; "
-        "more is a spike, a wrong unit or a wrong rating.",
+        "more is a spike, a wrong unit or rating, and a register that leaps is suspect until later readings decide.",
         vee=10,
     ),
 }

@@ -16,6 +16,7 @@ import typer
 
 from flows import screens
 from flows.moments import parse_moment
+from flows.sources_cli import sources
 from pipelines.clock import WallClock
 from pipelines.community import Community
 from pipelines.errors import ConfigurationError, Issue, Severity, SlotfeedError
@@ -29,6 +30,7 @@ quarantine = typer.Typer(no_args_is_help=True, help="Readings that broke an expe
 sandbox = typer.Typer(no_args_is_help=True, help="Stand-ins for the outside world, on this machine.")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(sandbox, name="sandbox")
+app.add_typer(sources, name="sources")
 
 File = Annotated[
     Path, typer.Option("--community", "-c", envvar="SLOTFEED_COMMUNITY", help="The community file.", show_default=True)
@@ -201,7 +203,8 @@ def list_(
             "stream": row["stream_id"],
             "time": "unreadable" if row["ts"] is None else f"{row['ts'].astimezone(zone):%Y-%m-%d %H:%M %Z}",
             "value": "none" if row["value"] is None else f"{row['value']:,.1f} {row['unit']}",
-            "broke": row["broken"].replace(",", ", "),
+            "broke": row["broken"].replace(",", ", ")
+            + (" (suspect, waits for later readings)" if row["verdict"] == "suspect" else ""),
         }
         for row in list_quarantined(store, limit=most).iter_rows(named=True)
     ]
@@ -258,6 +261,34 @@ def sandbox_exchange(
             password=os.environ.get("SLOTFEED_EXCHANGE_PASSWORD", "sandbox"),
             clock_start=None if clock is None else parse_moment(clock, option="--clock", zone="UTC"),
         )
+
+
+@sandbox.command("clouds")
+def sandbox_clouds(
+    port: Annotated[int, typer.Option(help="0 takes any free one.")] = 8800,
+    username: Annotated[str, typer.Option(help="Of the one account that every vendor has.")] = "sandbox",
+    clock: Annotated[
+        str | None,
+        typer.Option(help="Drive the clock by hand from this time on (PUT /sandbox/clock); default: real time."),
+    ] = None,
+    devices: Annotated[
+        int | None, typer.Option(help="So many devices at every vendor; default: a part of the demo community.")
+    ] = None,
+) -> None:
+    """Serve local vendor clouds; their secret is SLOTFEED_SANDBOX_SECRET, or `sandbox`."""
+    from pipelines.sandbox.clouds import serve
+    from pipelines.sandbox.clouds.app import vendors
+
+    for name, vendor in vendors().items():
+        screens.out.print(f"{name:<16} url: http://127.0.0.1:{port or '<port>'}{vendor.PREFIX}", highlight=False)
+    serve.run(
+        port=port,
+        username=username,
+        secret=os.environ.get("SLOTFEED_SANDBOX_SECRET", "sandbox"),
+        clock_start=None if clock is None else parse_moment(clock, option="--clock", zone="UTC"),
+        fleet="demo" if devices is None else "grown",
+        devices=devices or 1,
+    )
 
 
 @app.command()

@@ -30,15 +30,19 @@ from flows.local_prefect import PrefectServer, prefect_server
 from flows.session import Run, open_run
 from flows.steps import deliver, reconcile
 from pipelines.check import read_community
+from pipelines.community import Community
 from pipelines.errors import TerminalError
 from pipelines.report.figures import Status
 from pipelines.report.run import write_report
 from pipelines.report.rundown import discrepancy_rows
 from pipelines.report.status import status
 from pipelines.sandbox import demo_community
+from pipelines.sandbox.clouds.app import vendors
+from pipelines.sandbox.clouds.demo import assignments
+from pipelines.sandbox.clouds.process import clouds_process
 from pipelines.sandbox.meter_replay import MeterReplay, truth
 from pipelines.sandbox.process import exchange_process
-from pipelines.settings import EXCHANGE_PASSWORD, EXCHANGE_USERNAME, Secrets
+from pipelines.settings import EXCHANGE_PASSWORD, EXCHANGE_USERNAME, Secrets, source_password
 from pipelines.slots import slots_between
 from pipelines.store import SlotEnergyRow, Store, read_frame, table_of
 from pipelines.store.own import open_own_store
@@ -48,15 +52,24 @@ SLOT = timedelta(minutes=15)
 SATURDAY = datetime(2016, 10, 29, tzinfo=ZONE).astimezone(UTC)
 SUNDAY = datetime(2016, 10, 30, tzinfo=ZONE).astimezone(UTC)
 MONDAY = datetime(2016, 10, 31, tzinfo=ZONE).astimezone(UTC)
+AFTERWARDS = MONDAY + timedelta(minutes=32)
 INTO_SLOT = timedelta(minutes=2)
 """A feed runs this long after a slot begins, as the deployment's schedule has it."""
 
-SPIKE = ("PV 1", datetime(2016, 10, 30, 11, tzinfo=ZONE).astimezone(UTC), 1000.0)
+SPIKE = ("PV 3", datetime(2016, 10, 30, 11, tzinfo=ZONE).astimezone(UTC), 1000.0)
 DROPPED = ("Load 5", datetime(2016, 10, 30, 13, 30, tzinfo=ZONE).astimezone(UTC))
 BY_PREFECT = [datetime(2016, 10, 30, 17, minute, tzinfo=ZONE).astimezone(UTC) for minute in (0, 15, 30, 45)]
 """These slots are fed by flow runs on a Prefect server of the demo's own."""
 
-OWN_FILES = ("community.yaml", "registry.json", "report.html", "meters.sqlite", "slotfeed.sqlite", "prefect")
+OWN_FILES = (
+    "community.yaml",
+    "registry.json",
+    "report.html",
+    "meters.sqlite",
+    "slotfeed.sqlite",
+    "prefect",
+    ".slotfeed",
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +79,9 @@ class Stage:
     folder: Path
     exchange: httpx.Client
     """To the sandbox's control paths."""
+
+    clouds: httpx.Client
+    """To the control paths of the vendor clouds."""
 
     meters: MeterReplay
     prefect: PrefectServer
@@ -78,7 +94,8 @@ class Stage:
     def move_to(self, moment: datetime) -> None:
         """Let the outside world live until `moment`."""
         self.meters.advance(moment)
-        self.exchange.put("/sandbox/clock", json={"now": moment.isoformat()}).raise_for_status()
+        for sandbox in (self.exchange, self.clouds):
+            sandbox.put("/sandbox/clock", json={"now": moment.isoformat()}).raise_for_status()
 
 
 async def run_demo(folder: Path, *, protocol: str) -> bool:
@@ -95,7 +112,7 @@ async def run_demo(folder: Path, *, protocol: str) -> bool:
         await _load_saturday(stage)
         await _replay_sunday(stage)
         await _end_the_day(stage)
-        async with open_run("reconcile", stage.community_file, at=MONDAY + INTO_SLOT, tell=screens.show_run) as run:
+        async with open_run("reconcile", stage.community_file, at=AFTERWARDS, tell=screens.show_run) as run:
             await reconcile(run)
         return _close(stage)
 
@@ -107,10 +124,15 @@ async def _stage(folder: Path, protocol: str) -> AsyncIterator[Stage]:
     os.environ[EXCHANGE_USERNAME[0]] = "demo"
     os.environ[EXCHANGE_PASSWORD[0]] = password = secrets.token_urlsafe()
     meter_url = f"sqlite:///{folder / 'meters.sqlite'}"
+    for vendor in vendors():
+        os.environ[source_password(vendor)[0]] = password
+    start = SUNDAY - SLOT
     with (
         prefect_server(folder / "prefect") as prefect,
-        exchange_process(registry, username="demo", password=password, clock_start=SUNDAY - SLOT) as base_url,
+        exchange_process(registry, username="demo", password=password, clock_start=start) as base_url,
+        clouds_process(username="demo", secret=password, clock_start=start) as clouds_url,
         httpx.Client(base_url=base_url) as exchange,
+        httpx.Client(base_url=clouds_url) as clouds,
         contextlib.closing(MeterReplay(meter_url)) as meters,
     ):
         (folder / "community.yaml").write_text(
@@ -119,16 +141,19 @@ async def _stage(folder: Path, protocol: str) -> AsyncIterator[Stage]:
                 meter_url="sqlite:///meters.sqlite",
                 database="sqlite:///slotfeed.sqlite",
                 protocol=protocol,
+                clouds={name: clouds_url + vendor.PREFIX for name, vendor in vendors().items()},
+                assigned=assignments(),
             )
         )
         meters.create()
         meters.spike(*SPIKE)
-        yield Stage(folder=folder, exchange=exchange, meters=meters, prefect=prefect)
+        yield Stage(folder=folder, exchange=exchange, clouds=clouds, meters=meters, prefect=prefect)
 
 
 async def _load_saturday(stage: Stage) -> None:
     screens.out.print(
-        f"[bold]1[/] A sandbox exchange serves on {stage.exchange.base_url}, a meter database stands in {stage.folder}"
+        f"[bold]1[/] A sandbox exchange serves on {stage.exchange.base_url}, five vendor clouds on "
+        f"{stage.clouds.base_url}, a meter database stands in {stage.folder}"
     )
     screens.out.print(f"[bold]2[/] Loading Saturday {SATURDAY.astimezone(ZONE):%Y-%m-%d} as history")
     stage.meters.advance(SUNDAY - SLOT)
@@ -167,9 +192,12 @@ async def _replay_sunday(stage: Stage) -> None:
 
 
 async def _end_the_day(stage: Stage) -> None:
-    """Take in the last quarter hours and report what was measured; no forecast for a Monday that isn't played."""
-    stage.move_to(MONDAY + INTO_SLOT)
-    async with open_run("backfill", stage.community_file, at=MONDAY + INTO_SLOT, tell=_nothing) as run:
+    """Take in the last quarter hours and report what was measured; no forecast for a Monday that isn't played.
+
+    Clouds tell a quarter hour late, so it is waited for half an hour longer.
+    """
+    stage.move_to(AFTERWARDS)
+    async with open_run("backfill", stage.community_file, at=AFTERWARDS, tell=_nothing) as run:
         await load_history(run, start=SUNDAY, end=MONDAY)
         await deliver(run)
 
@@ -190,31 +218,55 @@ def _close(stage: Stage) -> bool:
             community,
             start=SUNDAY,
             end=MONDAY,
-            now=MONDAY + INTO_SLOT,
+            now=AFTERWARDS,
             path=stage.folder / "report.html",
             broken_in_words=words,
         )
         screens.out.print()
         screens.out.print(screens.figures(summary))
         screens.show_discrepancies(discrepancy_rows(store, community))
-        _show_truth(store)
+        _show_truth(store, community)
     finally:
         store.close()
     _show_next(stage, report, summary)
     return summary.accounted and summary.not_final.count == 0
 
 
-def _show_truth(store: Store) -> None:
-    """How far the slots are from the profiles that the meter database was made of."""
+def _show_truth(store: Store, community: Community) -> None:
+    """How far the slots are from the profiles that the meters and clouds were made of, by kind of source."""
     row = table_of(SlotEnergyRow)
-    schema = pl.Schema({"asset_id": pl.String(), "slot_start": pl.Datetime("us", "UTC"), "energy_wh": pl.Float64()})
+    schema = pl.Schema(
+        {
+            "asset_id": pl.String(),
+            "slot_start": pl.Datetime("us", "UTC"),
+            "version": pl.Int64(),
+            "energy_wh": pl.Float64(),
+        }
+    )
     with store.reading() as connection:
         made = read_frame(connection, select(*(row.c[name] for name in schema.names())), schema)
-    both = made.join(truth(), on=["asset_id", "slot_start"], suffix="_true")
-    worst = both.select((pl.col("energy_wh") - pl.col("energy_wh_true")).abs().max()).item()
-    screens.out.print(
-        f"Slot energy against the original profiles: {both.height:,} slots, largest deviation {worst:.6f} Wh"
+    kinds = pl.DataFrame(
+        [(a.asset_id, community.sources[a.streams[0].source].type) for a in community.assets],
+        schema=["asset_id", "source"],
+        orient="row",
     )
+    off = (
+        made.filter(pl.col("version") == pl.col("version").max().over("asset_id", "slot_start"))
+        .join(truth(), on=["asset_id", "slot_start"], suffix="_true")
+        .join(kinds, on="asset_id")
+        .group_by("source")
+        .agg(
+            assets=pl.col("asset_id").n_unique(),
+            slots=pl.len(),
+            worst=(pl.col("energy_wh") - pl.col("energy_wh_true")).abs().max(),
+        )
+        .sort("source")
+    )
+    rows = [
+        {"source": source, "assets": assets, "slots": f"{slots:,}", "largest deviation": f"{worst:.6f} Wh"}
+        for source, assets, slots, worst in off.iter_rows()
+    ]
+    screens.show_rows("Slot energy against the original profiles", rows, empty="No slot was made")
 
 
 def _show_next(stage: Stage, report: Path, summary: Status) -> None:

@@ -111,4 +111,6 @@ def figures(status: Status) -> Table:
     if not status.discrepancies:
         table.add_row("open discrepancies", "0")
     table.add_row("quarantined readings", f"{status.quarantined:,}")
+    if status.suspect:
+        table.add_row("suspect readings", f"{status.suspect:,}")
     return table

@@ -4,6 +4,7 @@ A task per asset would cost more than a slot lasts; correctness never rests on P
 kept or cached by it.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import wraps
@@ -16,12 +17,12 @@ from prefect.context import FlowRunContext
 
 from flows.moments import in_utc
 from flows.session import Run
-from pipelines import collect as collecting
 from pipelines import convert as converting
 from pipelines import deliver as delivering
 from pipelines import reconcile as reconciling
 from pipelines import validate as validating
-from pipelines.collect import CollectSummary
+from pipelines.collect.run import collect as read_sources
+from pipelines.collect.summary import CollectSummary
 from pipelines.convert import ConvertSummary
 from pipelines.deliver import DeliverSummary
 from pipelines.errors import TransientError
@@ -59,10 +60,17 @@ def step(function: Step[S]) -> Step[S]:
     return call
 
 
+def reason_of(source: str, reason: str) -> str:
+    """The reason, with its source named once."""
+    return reason if reason.startswith(f"source '{source}'") else f"source '{source}': {reason}"
+
+
 @step
 async def collect(run: Run, *, start: datetime | None = None, end: datetime | None = None) -> CollectSummary:
     """Fetch readings up to the run's time, or those of [start, end]."""
-    report = collecting.collect(
+    # In a thread: vendors answer when they like, and Prefect wants to hear from this run meanwhile.
+    report = await asyncio.to_thread(
+        read_sources,
         run.store,
         run.community,
         run.secrets,
@@ -70,10 +78,11 @@ async def collect(run: Run, *, start: datetime | None = None, end: datetime | No
         start=None if start is None else in_utc(start),
         end=run.now if end is None else in_utc(end),
         run_id=run.run_id,
-        received_at=run.clock.now(),
+        clock=run.clock,
     )
     run.note("collect", report)
-    run.problems += [f"source '{name}': {reason}" for name, reason in report.sources_failed.items()]
+    run.problems += [reason_of(name, reason) for name, reason in report.sources_failed.items()]
+    run.problems += [reason_of(name.partition("/")[0], reason) for name, reason in report.devices_failed.items()]
     return report
 
 

@@ -1,33 +1,49 @@
 """`slotfeed check --connect`: whether the sources and the exchange are what the community file says."""
 
+import asyncio
+import tempfile
+from datetime import timedelta
 from pathlib import Path
 
 from pipelines.clock import WallClock
-from pipelines.collect import probe
-from pipelines.community import Community, resolve_sqlite_path
+from pipelines.collect.probe import probe
+from pipelines.collect.run import Opening
+from pipelines.community import Community
 from pipelines.errors import ConfigurationError, Issue, SlotfeedError
 from pipelines.exchange import open_exchange
-from pipelines.settings import EXCHANGE_PASSWORD, EXCHANGE_USERNAME, Secrets, database_url, source_password
+from pipelines.settings import EXCHANGE_PASSWORD, EXCHANGE_USERNAME, Secrets
+from pipelines.store import open_store
+
+PATIENCE = timedelta(minutes=1)
+"""What a person waits for."""
 
 
 async def try_connections(community: Community, folder: Path) -> list[Issue]:
     """Connect to each source and log in at the exchange; every trouble as an issue."""
-    secrets = Secrets(folder)
-    issues: list[Issue] = []
-    for name, source in community.sources.items():
+    secrets, clock = Secrets(folder), WallClock()
+    # The store of a try is thrown away: a stopped account is tried all the same. The few requests it costs are within
+    # the reserve that polling leaves.
+    with tempfile.TemporaryDirectory() as own:
+        store = open_store(f"sqlite:///{own}/try.sqlite")
+        opening = Opening(
+            store=store,
+            community=community,
+            secrets=secrets,
+            folder=folder,
+            clock=clock,
+            gives_up=clock.now() + PATIENCE,
+        )
         try:
-            url = database_url(
-                resolve_sqlite_path(source.url, folder), source_password(name), secrets, where=f"source '{name}'"
-            )
-            issues += probe(name, source, url)
-        except ConfigurationError as error:
-            issues += error.issues
+            probed = [await asyncio.to_thread(probe, name, opening) for name in community.sources]
+        finally:
+            store.close()
+    issues: list[Issue] = [issue for found in probed for issue in found]
     try:
         async with open_exchange(
             base_url=community.exchange.base_url,
             username=secrets.need(EXCHANGE_USERNAME, purpose="the exchange's user name"),
             password=secrets.need(EXCHANGE_PASSWORD, purpose="the exchange's password"),
-            clock=WallClock(),
+            clock=clock,
             concurrency=1,
         ) as client:
             await client.connect()

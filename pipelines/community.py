@@ -8,10 +8,10 @@ user names and passwords it needs are named in `pipelines.settings`.
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
 from pipelines.frames import Kind, Quality
 
@@ -77,6 +77,7 @@ TimeZone = Annotated[str, AfterValidator(_zone)]
 SourceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 """Of letters, digits and underscores, because the name of its password is made from it."""
 
+VendorName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$")]
 """A table's or column's name, with its schema where it has one."""
@@ -100,6 +101,10 @@ class CommunitySection(Strict):
 
     time_zone: TimeZone = "UTC"
     """Local time of reports."""
+
+    latitude: float | None = Field(default=None, ge=-90, le=90)
+    longitude: float | None = Field(default=None, ge=-180, le=180)
+    """Degrees north and east: when the sun is up. Default: where the time zone's name giver lies."""
 
 
 class ExchangeSection(Strict):
@@ -170,6 +175,44 @@ class MeterDatabase(Strict):
     """Minutes before the last reading that are read again, for late and corrected rows."""
 
 
+class Cloud(Strict):
+    """An account at a vendor's cloud, or a gateway that is asked the same way.
+
+    Its secret (password, key or token) is SLOTFEED_SOURCE_<NAME>_PASSWORD. What a field left out defaults to is the
+    vendor's business: `pipelines.collect.vendors`.
+    """
+
+    type: VendorName
+    """The vendor."""
+
+    url: str | None = Field(default=None, pattern=r"^https?://[^/@?#\s]+(/[^@?#\s]*)?$")
+    """Where the vendor's own address isn't meant: a region's, or a gateway at home."""
+
+    username: Name | None = None
+    client_id: Name | None = None
+    """Of the app that the account's owner let in by OAuth 2."""
+
+    overlap: int | None = Field(default=None, ge=0, le=525_600)
+    """Minutes before the last reading that are read again, for late and corrected values."""
+
+    settle: int | None = Field(default=None, ge=0, le=1440)
+    """Minutes after a span's end before its value is taken for whole."""
+
+    limits: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    """Of the account's plan, where it differs from the vendor's free one: name of the limit -> requests."""
+
+
+def _kind_of_source(raw: Any) -> str:  # noqa: ANN401 - whatever stands in the file
+    kind = raw.get("type") if isinstance(raw, dict) else getattr(raw, "type", None)
+    return METER_DATABASE if not isinstance(kind, str) or kind == METER_DATABASE else CLOUD
+
+
+METER_DATABASE, CLOUD = "meter_database", "cloud"
+AnySource = Annotated[
+    Annotated[MeterDatabase, Tag(METER_DATABASE)] | Annotated[Cloud, Tag(CLOUD)], Discriminator(_kind_of_source)
+]
+
+
 class Stream(Strict):
     """One channel of one device."""
 
@@ -234,7 +277,7 @@ class Community(Strict):
     database: str = "sqlite:///slotfeed.sqlite"
     """slotfeed's own database; a relative SQLite path is relative to the file."""
 
-    sources: dict[SourceName, MeterDatabase] = Field(min_length=1)
+    sources: dict[SourceName, AnySource] = Field(min_length=1)
     assets: tuple[Asset, ...] = Field(min_length=1)
 
     @property

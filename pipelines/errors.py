@@ -8,7 +8,8 @@
     ├── TerminalError         stop and tell someone: trying again changes nothing
     │   ├── AuthenticationError
     │   ├── RejectedError     the exchange refuses this asset or value
-    │   ├── SourceError       the meter database answers, but not with what the file says
+    │   ├── SourceError       a source answers, but not with what the file or the vendor's papers say
+    │   ├── AccountStopped    a vendor account isn't asked any more until an instant: budget spent, login refused
     │   └── StoreError        slotfeed's own database can't be used
     └── ExpiredError          too late: the slot has begun
 
@@ -17,6 +18,7 @@ A message names the asset, the slot, the step and what was tried; never a secret
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -90,7 +92,15 @@ class ExchangeUnavailable(TransientError):
 
 
 class SourceUnavailable(TransientError):
-    """A source of readings can't be reached."""
+    """A source of readings can't be reached, or says that it can't answer now.
+
+    Attributes:
+        retry_after_s: seconds it asked to wait; None where it named none.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class TerminalError(SlotfeedError):
@@ -106,7 +116,19 @@ class RejectedError(TerminalError):
 
 
 class SourceError(TerminalError):
-    """A source answers, but not with what the community file says."""
+    """A source answers, but not with what the community file or the vendor's papers say."""
+
+
+class AccountStopped(TerminalError):
+    """A vendor account isn't asked any more for a while: trying on would burn requests or lock it.
+
+    Attributes:
+        until: when it may be asked again, aware; None: when a person has acted.
+    """
+
+    def __init__(self, message: str, *, until: datetime | None) -> None:
+        super().__init__(message)
+        self.until = until
 
 
 class StoreError(TerminalError):

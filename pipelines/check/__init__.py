@@ -1,8 +1,8 @@
 """Reads the community file and finds every fault in it at once.
 
 `reading` takes the YAML and refuses what it would silently misread; `shape` tells in words what the models
-refuse; `draft` keeps the file as far as it is right, so that `connections`, `sources`, `streams` and `assets`
-check what spans several values in a faulty file too; `finding` turns findings into issues. Printing them is
+refuse; `draft` keeps the file as far as it is right, so that `connections`, `sources`, `clouds`, `streams` and
+`assets` check what spans several values in a faulty file too; `finding` turns findings into issues. Printing them is
 the command line's.
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipelines.check.assets import asset_findings
+from pipelines.check.clouds import cloud_findings, with_vendor_terms
 from pipelines.check.connections import connection_findings
 from pipelines.check.draft import draft
 from pipelines.check.finding import Finding, as_issues
@@ -61,6 +62,7 @@ def check_community(path: Path) -> tuple[Community | None, list[Issue]]:
 def _check(raw: Mapping[str, Any]) -> tuple[Community | None, list[Finding]]:
     findings: list[Finding] = []
     community = None
+    raw = with_vendor_terms(raw)
     try:
         community = Community.model_validate(raw)
     except ValidationError as error:
@@ -72,5 +74,6 @@ def _across(raw: Mapping[str, Any]) -> Iterator[Finding]:
     drafted = draft(raw)
     yield from connection_findings(drafted)
     yield from source_findings(drafted)
+    yield from cloud_findings(drafted)
     yield from stream_findings(drafted)
     yield from asset_findings(drafted)

@@ -1,6 +1,5 @@
 """The community, the exchange, slotfeed's own database, and the URL of each meter database."""
 
-import ipaddress
 import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -11,6 +10,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from pipelines.check.draft import Draft
 from pipelines.check.finding import Finding, Loc, fault, notice, shown
+from pipelines.check.loopback import is_loopback
 from pipelines.settings import DATABASE_PASSWORD, source_password
 from pipelines.slots import OPENING_GUARD
 
@@ -68,19 +68,12 @@ def _exchange_findings(draft: Draft) -> Iterator[Finding]:
     if not draft.exchange.knows("base_url"):
         return
     address = urlsplit(draft.exchange.value.base_url)
-    if address.scheme == "http" and not _is_loopback(address.hostname or ""):
+    if address.scheme == "http" and not is_loopback(address.hostname or ""):
         yield notice(
             ("exchange", "base_url"),
             f"http to {address.hostname}: the password would travel in clear",
             "Write https, if the exchange has it",
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _own_database_findings(url: str) -> Iterator[Finding]:

@@ -13,7 +13,16 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from pipelines.check.finding import Loc, shown
-from pipelines.community import Asset, Community, CommunitySection, ExchangeSection, MeterDatabase, Stream
+from pipelines.community import (
+    METER_DATABASE,
+    Asset,
+    Cloud,
+    Community,
+    CommunitySection,
+    ExchangeSection,
+    MeterDatabase,
+    Stream,
+)
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -79,11 +88,19 @@ class Draft:
     exchange: Part[ExchangeSection]
     database: str | None
     sources: Mapping[str, Part[MeterDatabase]]
+    """The meter databases."""
+
+    clouds: Mapping[str, Part[Cloud]]
     assets: tuple[AssetDraft, ...]
 
     def streams(self) -> Iterator[tuple[AssetDraft, StreamDraft]]:
         """Each stream with its asset, in the order of the file."""
         return ((asset, stream) for asset in self.assets for stream in asset.streams)
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """Of every kind."""
+        return (*self.sources, *self.clouds)
 
     @property
     def slot_length_min(self) -> int | None:
@@ -93,18 +110,24 @@ class Draft:
 
 def draft(raw: Mapping[str, Any]) -> Draft:
     """Take from the file whatever is right in it."""
-    sources = raw.get("sources")
+    named = raw.get("sources")
+    sources = {str(name): value for name, value in named.items()} if isinstance(named, Mapping) else {}
+    clouds = {name: value for name, value in sources.items() if _is_cloud(value)}
     assets = raw.get("assets")
     database = raw.get("database", Community.model_fields["database"].default)
     return Draft(
         community=_salvage(CommunitySection, raw.get("community")),
         exchange=_salvage(ExchangeSection, raw.get("exchange")),
         database=database if isinstance(database, str) else None,
-        sources={str(name): _salvage(MeterDatabase, value) for name, value in sources.items()}
-        if isinstance(sources, Mapping)
-        else {},
+        sources={name: _salvage(MeterDatabase, value) for name, value in sources.items() if name not in clouds},
+        clouds={name: _salvage(Cloud, value) for name, value in clouds.items()},
         assets=tuple(_asset(number, value) for number, value in enumerate(assets)) if isinstance(assets, list) else (),
     )
+
+
+def _is_cloud(raw: object) -> bool:
+    kind = raw.get("type") if isinstance(raw, Mapping) else None
+    return isinstance(kind, str) and kind != METER_DATABASE
 
 
 def _asset(number: int, raw: object) -> AssetDraft:

@@ -17,6 +17,7 @@ from pipelines.check.finding import SECRET_KEYS, Finding, Loc, fault, listed
 
 NUMBER_FIELDS = frozenset(
     {"slot_length", "margin_s", "concurrency", "rated_power_kw", "interval", "sign", "scale", "overlap"}
+    | {"settle", "latitude", "longitude"}
 )
 """Keys whose value is a number; every other number in the file is somebody's identifier."""
 

@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from pipelines.check.finding import SECRET_KEYS, Finding, Loc, did_you_mean, fault, shown
 from pipelines.community import (
+    METER_DATABASE,
     Asset,
     AssetType,
+    Cloud,
     Columns,
     Community,
     CommunitySection,
@@ -24,6 +27,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "community": CommunitySection,
     "exchange": ExchangeSection,
     "source": MeterDatabase,
+    "cloud": Cloud,
     "columns": Columns,
     "asset": Asset,
     "stream": Stream,
@@ -43,6 +47,8 @@ RIGHT: Mapping[tuple[str, str], str] = {
     ("source", "url"): "Write one like postgresql+psycopg://reader@db.example/meters or sqlite:///meters.sqlite",
     ("source", "columns"): "Say which column holds what: meter, time and value at least",
     ("source", "wide"): "Map each value column to the register it holds, such as pos_act_energy_total: 1-0:1.8.0",
+    ("cloud", "type"): "Write the vendor's name, such as inexogy",
+    ("cloud", "url"): "Write the address, such as https://eu5.fusionsolar.huawei.com/thirdData, without a user",
     ("columns", "meter"): "Write the name of the column with the meter's id",
     ("columns", "time"): "Write the name of the column with the time stamp",
     ("asset", "name"): "Give the asset a name",
@@ -69,7 +75,16 @@ def shape_findings(error: ValidationError) -> Iterator[Finding]:
         # The whole is called too short also when each of its parts was refused and told of already.
         if detail["type"] == "too_short" and detail["input"]:
             continue
-        yield _finding(detail["type"], tuple(detail["loc"]), detail["input"], detail.get("ctx", {}), detail["msg"])
+        found = _finding(detail["type"], tuple(detail["loc"]), detail["input"], detail.get("ctx", {}), detail["msg"])
+        yield replace(found, loc=_as_written(found.loc))
+
+
+def _as_written(loc: Loc) -> Loc:
+    """The path as the file has it: pydantic puts in which kind of source it took one for."""
+    match loc:
+        case ("sources", name, "meter_database" | "cloud", *rest):
+            return ("sources", name, *rest)
+    return loc
 
 
 def section_of(loc: Loc) -> tuple[str, str]:
@@ -79,10 +94,10 @@ def section_of(loc: Loc) -> tuple[str, str]:
             section = "stream"
         case ("assets", int(), *rest):
             section, key = "asset", str(rest[0]) if rest else ""
-        case ("sources", _, "columns", str(key), *_):
+        case ("sources", _, "meter_database", "columns", str(key), *_):
             section = "columns"
-        case ("sources", _, *rest):
-            section, key = "source", str(rest[0]) if rest else ""
+        case ("sources", _, "meter_database" | "cloud" as kind, *rest):
+            section, key = "source" if kind == METER_DATABASE else "cloud", str(rest[0]) if rest else ""
         case ("community" | "exchange" as name, str(key), *_):
             section = name
         case _:
@@ -117,6 +132,7 @@ def _secret_names(section: str, loc: Loc) -> str:
         "exchange": f"{EXCHANGE_USERNAME[0]} and {EXCHANGE_PASSWORD[0]}",
         "file": DATABASE_PASSWORD[0],
         "source": source_password(str(loc[1]))[0] if len(loc) > 1 else "",
+        "cloud": source_password(str(loc[1]))[0] if len(loc) > 1 else "",
     }.get(section, "")
 
 
@@ -146,13 +162,19 @@ def _by_kind(kind: str, loc: Loc, value: object, context: Mapping[str, Any], mes
         case "string_pattern_mismatch" if section_of(loc)[0] == "exchange":
             return _bad_address(str(value))
         case "string_pattern_mismatch":
-            return f"{seen} can't be the name of a table or column", "Write name or schema.name, without quotes"
+            return _bad_word(loc, seen)
         case "value_error":
             reason, _, remedy = str(context["error"]).partition("; ")
             return reason if "@" not in reason else f"{seen} can't be used", remedy[:1].upper() + remedy[1:]
         case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
             return f"{seen} is out of range", f"Write a number {message.removeprefix('Input should be ')}"
     return _by_type(kind, seen)
+
+
+def _bad_word(loc: Loc, seen: str) -> tuple[str, str]:
+    if section_of(loc)[0] == "cloud":
+        return f"{seen} can't be used", "Write another"
+    return f"{seen} can't be the name of a table or column", "Write name or schema.name, without quotes"
 
 
 def _bad_address(value: str) -> tuple[str, str]:

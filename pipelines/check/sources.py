@@ -150,12 +150,12 @@ def _repeats_an_hour(zone: str) -> bool:
 def _name_findings(draft: Draft) -> Iterator[Finding]:
     used = {stream.part.value.source for _, stream in draft.streams() if stream.part.knows("source")}
     secrets: dict[str, str] = {}
-    for name in draft.sources:
+    for name in draft.source_names:
         secret = source_password(name)[0]
         if secret in secrets:
             yield fault(
                 ("sources", name), f"shares {secret} with the source '{secrets[secret]}'", "Rename one of the two"
             )
         secrets[secret] = name
-        if used <= draft.sources.keys() and used and name not in used:
+        if used <= set(draft.source_names) and used and name not in used:
             yield notice(("sources", name), "no stream reads from it", "Take it out, or name it in a stream")

@@ -19,9 +19,10 @@ def stream_findings(draft: Draft) -> Iterator[Finding]:
     """What is wrong with the streams, each by itself."""
     for _, stream in draft.streams():
         source = _source(draft, stream)
-        if stream.part.knows("source") and source is None:
+        if stream.part.knows("source") and stream.part.value.source not in draft.source_names:
             name = stream.part.value.source
-            yield fault((*stream.loc, "source"), f"there is no source {shown(name)}", did_you_mean(name, draft.sources))
+            remedy = did_you_mean(name, draft.source_names)
+            yield fault((*stream.loc, "source"), f"there is no source {shown(name)}", remedy)
         yield from _unit_findings(stream, source)
         yield from _label_findings(stream)
         yield from _interval_findings(stream, draft.slot_length_min)

@@ -1,7 +1,5 @@
-"""Collect: from meter databases into the store."""
+"""Collect: from vendor clouds and meter databases into the store.
 
-from pipelines.collect.probe import probe
-from pipelines.collect.run import collect
-from pipelines.collect.summary import CollectSummary, Counts
-
-__all__ = ["CollectSummary", "Counts", "collect", "probe"]
+The doors are `run.collect`, `probe.probe` and what is in `people`. Nothing is imported here: the process that renews a
+token must start at once.
+"""

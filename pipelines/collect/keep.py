@@ -1,7 +1,7 @@
 """Readings into slotfeed's store, together with the mark of how far each stream was read."""
 
 import zlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,8 +10,8 @@ import polars as pl
 from sqlalchemy import Connection, bindparam, func, or_, select, update
 from sqlmodel import col
 
-from pipelines.collect.normalise import Fetch
-from pipelines.collect.revisions import STORED, fresh_readings, overtaken
+from pipelines.collect.revisions import STORED, fresh_readings, overtaken, without_idle_substitutes
+from pipelines.collect.source import Fetch
 from pipelines.frames import INSTANT
 from pipelines.store import Cursor, ReadingRow, Store, Verdict, insert_rows, read_frame, upsert_rows
 
@@ -32,7 +32,16 @@ def read_cursors(connection: Connection, stream_ids: Collection[str]) -> pl.Data
     return read_frame(connection, query.where(col(Cursor.stream_id).in_(stream_ids)), CURSORS)
 
 
-def keep(store: Store, readings: pl.DataFrame, fetch: Fetch, *, moving: Collection[str], up_to_date: bool) -> Kept:
+def keep(
+    store: Store,
+    readings: pl.DataFrame,
+    fetch: Fetch,
+    *,
+    moving: Collection[str],
+    up_to_date: bool,
+    yielding: bool,
+    beside: Callable[[Connection], None],
+) -> Kept:
     """Store what is new and move the cursors over it, in one transaction.
 
     Args:
@@ -41,18 +50,23 @@ def keep(store: Store, readings: pl.DataFrame, fetch: Fetch, *, moving: Collecti
         fetch: what was asked.
         moving: streams whose cursor may move: all readings between it and these are stored or were asked for.
         up_to_date: all that the source got before the newest `ingested_at` among these was asked for.
+        yielding: substitute values give way to what was measured.
+        beside: writes what else follows from the window, in the same transaction.
 
     Raises:
         StoreError: nothing was written.
     """
-    if readings.is_empty():
-        return Kept(stored=0, corrected=0)
     with store.writing() as connection:
+        beside(connection)
+        if readings.is_empty():
+            return Kept(stored=0, corrected=0)
         if connection.dialect.name == "postgresql":
             # Readings without a stamp have no unique key: a second worker waits and then finds them stored.
             lock = zlib.crc32(f"collect {fetch.source}".encode())
             connection.execute(select(func.pg_advisory_xact_lock(lock)))
         stored = _stored(connection, readings)
+        if yielding:
+            readings = without_idle_substitutes(readings, stored)
         fresh = fresh_readings(readings, stored)
         insert_rows(connection, ReadingRow, fresh.to_dicts())
         _supersede(connection, overtaken(fresh, readings, stored))

@@ -1,4 +1,4 @@
-"""`RAW` rows of a source -> readings: streams, instants, spans, units and quality in slotfeed's terms."""
+"""`ROWS` of a source -> readings: streams, instants, spans, units and quality in slotfeed's terms."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,41 +7,15 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from pipelines.collect.local_time import Reach, localise, reach, to_local
-from pipelines.collect.meter_database import tells_order
-from pipelines.community import ENERGY_WH, POWER_W, Label, MeterDatabase, Stream, TimeType
+from pipelines.collect.source import STREAMS, Fetch, Wording
+from pipelines.community import ENERGY_WH, POWER_W, Label, Stream
 from pipelines.frames import READINGS, Kind, Quality, conform
 
-STREAMS = pl.Schema(
-    {
-        "stream_id": pl.String(),
-        "meter": pl.String(),
-        "wanted": pl.String(),
-        "kind": pl.String(),
-        "stream_unit": pl.String(),
-        "span": pl.Duration("us"),
-        "ends": pl.Boolean(),
-        "zone": pl.String(),
-    }
-)
-"""`wanted`: the register, empty for none. `span`: how long a value lasts, null for one at an instant; `ends`: its
-stamp tells its end."""
+FUTURE = timedelta(minutes=3)
+"""A span that begins later than this after the run can't be one that is under way. Ours."""
 
 LONGEST_SPAN = timedelta(days=1)
 """Where rows tell start and end themselves, none is taken to last longer."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fetch:
-    """One question to a source: which readings are wanted, and who asks."""
-
-    source: str
-    start: datetime
-    end: datetime
-    since: datetime | None
-    """What the source got later is wanted too, whatever its time before `end`. None: late rows aren't asked for."""
-
-    received_at: datetime
-    run_id: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +35,8 @@ class Readings:
     """Of these, rows that say again exactly what another says."""
 
 
-def stream_frame(streams: Iterable[Stream], settings: MeterDatabase, slot_length: timedelta) -> pl.DataFrame:
-    """The streams of one source, as `STREAMS`."""
+def stream_frame(streams: Iterable[Stream], zone: str, slot_length: timedelta) -> pl.DataFrame:
+    """The streams of one source, as `STREAMS`; `zone` is that of its naive stamps."""
     return pl.DataFrame(
         [
             {
@@ -73,7 +47,7 @@ def stream_frame(streams: Iterable[Stream], settings: MeterDatabase, slot_length
                 "stream_unit": stream.unit,
                 "span": _span(stream, slot_length),
                 "ends": stream.stamp is Label.END,
-                "zone": stream.time_zone or settings.time_zone or "UTC",
+                "zone": stream.time_zone or zone,
             }
             for stream in streams
         ],
@@ -87,22 +61,22 @@ def _span(stream: Stream, slot_length: timedelta) -> timedelta | None:
     return timedelta(minutes=stream.interval) if stream.interval else slot_length
 
 
-def begun_in(streams: pl.DataFrame, settings: MeterDatabase, start: datetime, end: datetime) -> Reach:
+def begun_in(streams: pl.DataFrame, wording: Wording, start: datetime, end: datetime) -> Reach:
     """[start, end] and the stamps of spans that began before it and ended in it."""
-    longest = LONGEST_SPAN if settings.columns.end else streams["span"].max()
+    longest = LONGEST_SPAN if wording.tells_end else streams["span"].max()
     return Reach(start - longest if isinstance(longest, timedelta) else start, end)
 
 
-def reach_of(streams: pl.DataFrame, settings: MeterDatabase, start: datetime, end: datetime) -> Reach:
+def reach_of(streams: pl.DataFrame, wording: Wording, start: datetime, end: datetime) -> Reach:
     """Which stamps must be read to know all readings that were complete in [start, end]."""
-    wanted = begun_in(streams, settings, start, end)
-    if settings.time_type is not TimeType.NAIVE:
+    wanted = begun_in(streams, wording, start, end)
+    if not wording.naive:
         return wanted
     wider = [reach(zone, wanted.start, wanted.end) for zone in streams["zone"].unique()]
     return Reach(min(each.start for each in wider), max(each.end for each in wider))
 
 
-def normalise(raw: pl.DataFrame, streams: pl.DataFrame, settings: MeterDatabase, fetch: Fetch) -> Readings:
+def normalise(raw: pl.DataFrame, streams: pl.DataFrame, wording: Wording, fetch: Fetch) -> Readings:
     """Make readings of what a source sent.
 
     A reading is wanted if it was complete in the window (a value at an instant in [start, end], a span that
@@ -114,15 +88,13 @@ def normalise(raw: pl.DataFrame, streams: pl.DataFrame, settings: MeterDatabase,
         SourceError: naive stamps of a repeated hour and nothing to tell its passes apart.
     """
     late = pl.lit(value=False) if fetch.since is None else (pl.col("ingested_at") > fetch.since).fill_null(value=False)
-    known = _of_streams(raw, streams, settings).with_columns(late=late)
-    if settings.time_type is TimeType.NAIVE:
-        known = _with_instants(known, streams, settings, fetch)
+    known = _of_streams(raw, streams, wording).with_columns(late=late)
+    if wording.naive:
+        known = _with_instants(known, streams, wording, fetch)
     else:
         known = known.with_columns(instant="stamp", instant_end="stamp_end")
-    wanted = known.with_columns(**_times(rows_tell_end=settings.columns.end is not None)).filter(_wanted(fetch))
-    valued = wanted.filter(pl.col("value").is_not_null()).with_columns(
-        **_measures(settings), quality=_quality(settings)
-    )
+    wanted = known.with_columns(**_times(rows_tell_end=wording.tells_end)).filter(_wanted(fetch))
+    valued = wanted.filter(pl.col("value").is_not_null()).with_columns(**_measures(wording), quality=_quality(wording))
     distinct = _distinct(valued)
     frame = distinct.with_columns(
         received_at=pl.lit(fetch.received_at, READINGS["received_at"]), run_id=pl.lit(fetch.run_id)
@@ -135,16 +107,16 @@ def normalise(raw: pl.DataFrame, streams: pl.DataFrame, settings: MeterDatabase,
     )
 
 
-def _of_streams(raw: pl.DataFrame, streams: pl.DataFrame, settings: MeterDatabase) -> pl.DataFrame:
+def _of_streams(raw: pl.DataFrame, streams: pl.DataFrame, wording: Wording) -> pl.DataFrame:
     """Rows of known streams. Where the source tells no register, the device alone says which stream it is."""
-    if settings.columns.register_ is None and settings.wide is None:
+    if not wording.tells_register:
         return raw.join(streams, on="meter")
     return raw.with_columns(wanted=pl.col("register").fill_null("")).join(streams, on=["meter", "wanted"])
 
 
-def _with_instants(rows: pl.DataFrame, streams: pl.DataFrame, settings: MeterDatabase, fetch: Fetch) -> pl.DataFrame:
+def _with_instants(rows: pl.DataFrame, streams: pl.DataFrame, wording: Wording, fetch: Fetch) -> pl.DataFrame:
     """Naive rows in or beside the window, and late ones, with their instants."""
-    wanted = begun_in(streams, settings, fetch.start, fetch.end)
+    wanted = begun_in(streams, wording, fetch.start, fetch.end)
     parts = []
     for zone in streams["zone"].unique():
         # More comes back than was asked for, and half an autumn night would tell the wrong story.
@@ -156,7 +128,7 @@ def _with_instants(rows: pl.DataFrame, streams: pl.DataFrame, settings: MeterDat
                 zone,
                 wanted=wanted,
                 horizon=max(fetch.received_at, fetch.end),
-                ordered=tells_order(settings),
+                ordered=wording.ordered,
                 source=fetch.source,
             )
         )
@@ -181,10 +153,14 @@ def _times(*, rows_tell_end: bool) -> dict[str, pl.Expr]:
 def _wanted(fetch: Fetch) -> pl.Expr:
     ts, ts_end = pl.col("ts"), pl.col("ts_end")
     begun = pl.when(ts_end.is_null()).then(ts >= fetch.start).otherwise(ts_end > fetch.start)
-    return ts.is_null() | (pl.coalesce(ts_end, ts) <= fetch.end) & (begun | pl.col("late"))
+    over = pl.coalesce(ts_end, ts) <= fetch.end
+    if fetch.open_end:
+        # A span that has begun and isn't over yet waits all the same.
+        over |= pl.when(ts_end.is_null()).then(ts > fetch.end).otherwise(ts > fetch.received_at + FUTURE)
+    return ts.is_null() | over & (begun | pl.col("late"))
 
 
-def _measures(settings: MeterDatabase) -> dict[str, pl.Expr]:
+def _measures(wording: Wording) -> dict[str, pl.Expr]:
     """`value` in Wh or W and `unit`, which says which."""
     said = pl.coalesce("unit", "stream_unit")
     power = pl.col("kind") == Kind.POWER.value
@@ -195,20 +171,20 @@ def _measures(settings: MeterDatabase) -> dict[str, pl.Expr]:
     )
     base = pl.when(power).then(pl.lit("W")).otherwise(pl.lit("Wh"))
     return {
-        "value": pl.when(factor.is_not_null()).then(pl.col("value") * settings.scale * factor).otherwise("value"),
+        "value": pl.when(factor.is_not_null()).then(pl.col("value") * wording.scale * factor).otherwise("value"),
         "unit": pl.when(factor.is_not_null()).then(base).otherwise(said),
     }
 
 
-def _quality(settings: MeterDatabase) -> pl.Expr:
+def _quality(wording: Wording) -> pl.Expr:
     """The source's quality code on slotfeed's scale.
 
     A source without a quality column measures. Where there is one, a row that leaves it empty says MISSING,
     and a code that the map doesn't know is UNUSABLE, so that nothing is trusted for want of a word.
     """
-    if settings.columns.quality is None:
+    if wording.quality_map is None:
         return pl.lit(Quality.MEASURED.value)
-    known = {code.strip(): quality.value for code, quality in settings.quality_map.items()}
+    known = {code.strip(): quality.value for code, quality in wording.quality_map.items()}
     empty = known.pop("", Quality.MISSING.value)
     code = pl.col("quality")
     mapped = code.replace_strict(known, default=Quality.UNUSABLE.value, return_dtype=pl.String()) if known else None

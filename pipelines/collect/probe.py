@@ -1,53 +1,65 @@
-"""Whether a meter database is there and holds what the community file says: for `slotfeed check --connect`."""
+"""Whether a source is there and has what the community file names: for `slotfeed check --connect`."""
 
-from sqlalchemy import URL
+from collections.abc import Iterable
 
-from pipelines.collect.connection import open_source
-from pipelines.collect.local_time import Reach
-from pipelines.collect.meter_database import LONG_AGO, absent_columns, existing_columns, fetch
-from pipelines.collect.query import Asked
-from pipelines.community import MeterDatabase
-from pipelines.errors import AuthenticationError, Issue, SlotfeedError, SourceError, SourceUnavailable
-from pipelines.settings import source_password
+from pipelines.collect.database.probe import probe_database
+from pipelines.collect.run import Opening, open_source
+from pipelines.collect.source import Device
+from pipelines.community import MeterDatabase, Stream, resolve_sqlite_path
+from pipelines.errors import AccountStopped, AuthenticationError, ConfigurationError, Issue, SlotfeedError
+from pipelines.settings import database_url, source_password
 
 
-def probe(name: str, settings: MeterDatabase, url: URL) -> list[Issue]:
-    """Connect to a source and ask it for nothing, the way `collect` asks for readings.
-
-    Args:
-        name: of the source.
-        settings: of the source.
-        url: with the password filled in, and the path absolute where it is SQLite.
+def probe(name: str, opening: Opening) -> list[Issue]:
+    """Connect to a source, and see that it has the devices that the file's streams name.
 
     Returns:
-        What is wrong: the database away or refusing, the table or columns missing, a query it can't run.
+        What is wrong; nothing where all is well.
     """
+    settings = opening.community.sources[name]
     where = f"source '{name}'"
-    content = "table" if settings.sql is None else "sql"
+    if isinstance(settings, MeterDatabase):
+        try:
+            url = database_url(
+                resolve_sqlite_path(settings.url, opening.folder), source_password(name), opening.secrets, where=where
+            )
+        except ConfigurationError as error:
+            return list(error.issues)
+        return probe_database(name, settings, url)
     try:
-        with open_source(name, url) as database, database.reading() as connection:
-            existing = existing_columns(connection, name, settings)
-            if absent := absent_columns(settings, existing):
-                return [
-                    Issue(
-                        where=where,
-                        field=field,
-                        problem=f"there is no column {column}",
-                        remedy=f"Write one of {', '.join(existing)}",
-                    )
-                    for field, column in absent.items()
-                ]
-            zone = settings.time_zone or "UTC"
-            fetch(connection, name, settings, Asked((), (), Reach(LONG_AGO, LONG_AGO), (zone,)))
-    except AuthenticationError as error:
-        return [_issue(where, "url", error, f"Check the user in the URL and {source_password(name)[0]}")]
-    except SourceUnavailable as error:
-        return [_issue(where, "url", error, "Check the URL, and that the database runs and lets this machine in")]
-    except SourceError as error:
-        return [_issue(where, content, error, "Write what the database holds")]
-    return []
+        with open_source(name, opening) as source:
+            found = {device.device: device for device in source.devices()}
+    except ConfigurationError as error:
+        return list(error.issues)
+    except SlotfeedError as error:
+        return [_issue(where, error, source_password(name)[0])]
+    streams = [s for s in opening.community.streams().values() if s.source == name]
+    return list(_absent(where, streams, found))
 
 
-def _issue(where: str, field: str, error: SlotfeedError, remedy: str) -> Issue:
-    problem = str(error).removeprefix(where).removeprefix(":").strip()
-    return Issue(where=where, field=field, problem=problem, remedy=remedy)
+def _absent(where: str, streams: Iterable[Stream], found: dict[str, Device]) -> Iterable[Issue]:
+    for stream in streams:
+        device = found.get(stream.device)
+        if device is None:
+            known = ", ".join(sorted(found)[:6]) or "none"
+            yield Issue(
+                where=where,
+                field="device",
+                problem=f"the account has no device {stream.device}",
+                remedy=f"Known: {known}{' and more' if len(found) > 6 else ''}",
+            )
+        elif stream.register_ not in device.registers:
+            yield Issue(
+                where=where,
+                field="register",
+                problem=f"device {stream.device} has no register {stream.register_}",
+                remedy=f"Known: {', '.join(device.registers) or 'none'}",
+            )
+
+
+def _issue(where: str, error: SlotfeedError, secret: str) -> Issue:
+    field, remedy = {
+        AuthenticationError: ("", f"Check the user and {secret}"),
+        AccountStopped: ("", "Mend what stopped it"),
+    }.get(type(error), ("url", "Check the URL, and that this machine can reach it"))
+    return Issue(where=where, field=field, problem=str(error).removeprefix(where).lstrip(":, ").strip(), remedy=remedy)

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from pipelines.frames import INSTANT, READINGS
+from pipelines.frames import INSTANT, READINGS, Quality
 from pipelines.store import Verdict
 
 STORED = pl.Schema(
@@ -61,6 +61,16 @@ def fresh_readings(readings: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame
     if not readings["ts"].null_count():
         return numbered
     return pl.concat([numbered, _fresh_without_stamp(readings, stored)])
+
+
+def without_idle_substitutes(readings: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
+    """The readings but for substitute values of instants of which a measured one is stored (VEE check 20)."""
+    measured = stored.filter(pl.col("quality") == Quality.MEASURED.value, pl.col("verdict") != Verdict.DISCARDED.value)
+    substitutes = readings.filter(pl.col("quality") == Quality.SUBSTITUTED.value)
+    if substitutes.is_empty():
+        return readings
+    idle = substitutes.join(measured, on=KEY, how="semi")
+    return readings.join(idle, on=[*KEY, "quality"], how="anti", maintain_order="left")
 
 
 def overtaken(fresh: pl.DataFrame, readings: pl.DataFrame, stored: pl.DataFrame) -> list[int]:

@@ -1,6 +1,6 @@
 """What a collecting run did, in numbers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +34,41 @@ class Counts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Coverage:
+    """What one source was asked for, what came, and what is still due."""
+
+    asked_until: str
+    """End of what was asked for, ISO 8601, UTC; what the source may still change after a span's end is left out."""
+
+    streams: int
+    """Streams that were asked for."""
+
+    with_data: int
+    """Of these, streams for which at least one value came."""
+
+    due: dict[str, str] = field(default_factory=dict)
+    """Stream -> stamp of its newest reading, where more than a step lies between that and `asked_until`; empty where
+    it has none."""
+
+    gaps: int = 0
+    """Stretches with later readings behind them that the source is still asked for."""
+
+    notes: tuple[str, ...] = ()
+    """What is worth knowing and no failure: not asked yet, unknown fields, a clock that is wrong."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CollectSummary(Counts):
     """All sources together, and each of them."""
 
     per_source: dict[str, Counts]
+    coverage: dict[str, Coverage]
 
     streams_without_data: list[str]
     """Streams for which a source that answered sent no value."""
 
     sources_failed: dict[str, str]
     """Sources that could not be read to the end, each with the reason. What they had sent before is stored."""
+
+    devices_failed: dict[str, str]
+    """`source/device` -> reason, where the others of its source were read."""

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-LONGEST_WINDOW = timedelta(days=7)
-"""One query and one transaction hold no more: 40,000 rows for 60 streams of quarter hours."""
-
 CLOSE_BY = timedelta(days=1)
 """Streams whose starts lie closer together are read together from the earliest."""
 
@@ -23,7 +20,7 @@ class Window:
     """It is the last one, up to the end."""
 
 
-def plan(starts: Mapping[str, datetime], end: datetime) -> Iterator[Window]:
+def plan(starts: Mapping[str, datetime], end: datetime, longest: timedelta) -> Iterator[Window]:
     """Windows from the earliest start to `end`, oldest first.
 
     Streams that lag far behind the others get windows of their own, so that one dead device doesn't
@@ -32,17 +29,22 @@ def plan(starts: Mapping[str, datetime], end: datetime) -> Iterator[Window]:
     Args:
         starts: per stream, from where on it is to be read; none after `end`.
         end: until when.
+        longest: what one window may span.
     """
     latest = max(starts.values())
     together = min(start for start in starts.values() if start >= latest - CLOSE_BY)
-    edges = [*_edges(min(starts.values()), together), *(list(_edges(together, end)) or [together]), end]
+    edges = [
+        *_edges(min(starts.values()), together, longest),
+        *(list(_edges(together, end, longest)) or [together]),
+        end,
+    ]
     for number, (begin, stop) in enumerate(pairwise(edges), start=2):
         newest = number == len(edges)
         ids = tuple(stream_id for stream_id, start in starts.items() if start < stop or newest)
         yield Window(start=begin, end=stop, stream_ids=ids, newest=newest)
 
 
-def _edges(start: datetime, end: datetime) -> Iterator[datetime]:
+def _edges(start: datetime, end: datetime, longest: timedelta) -> Iterator[datetime]:
     while start < end:
         yield start
-        start += LONGEST_WINDOW
+        start += longest

@@ -14,12 +14,14 @@ def slot_energy(readings: pl.LazyFrame, *, streams_per_asset: pl.LazyFrame, slot
     """Energy of each asset in each market slot that its readings touch.
 
     Args:
-        readings: asset_id, stream_id, sign, two_way, ts, ts_end (UTC instants), kind, value (Wh, W), quality.
+        readings: asset_id, stream_id, sign, two_way, ts, ts_end (UTC instants), kind, value (Wh, W), quality,
+            series_start (one of `SeriesStart`, or "").
         streams_per_asset: asset_id, streams (how many the asset is the sum of).
         slot_length: of the market.
 
     Returns:
-        SLOT_ENERGY. The sum over slots of a stream equals the difference of its registers (to rounding);
+        SLOT_ENERGY. The sum over slots of a stream equals the difference of its registers (to rounding), within
+        each series of a register that was reset and through its rollovers;
         `coverage` is that of the asset's worst stream, `quality` that of its worst part.
     """
     slot_us = slot_length // timedelta(microseconds=1)

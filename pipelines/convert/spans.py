@@ -5,7 +5,8 @@ in time; `skew` tells how: at the share u of the span that has passed, 0..1, pow
 mean x (1 + skew x (2u - 1)). So the energy up to u is energy x (u + skew x (u^2 - u)), and cutting a span
 anywhere conserves its energy.
 
-- register: between two readings, energy is their difference; how it flowed is unknown, so evenly (skew 0).
+- register: between two readings, energy is their difference; how it flowed is unknown, so evenly (skew 0). Where a
+  new series begins there is none, or through a rollover what the register still had to go, and its new value.
 - interval, and power that is the mean of a span: evenly over the span.
 - sampled power: a straight line between samples (trapezoid rule). Its error is bounded by
   T^3/12 x the greatest second derivative of power, T the time between samples.
@@ -15,7 +16,9 @@ from datetime import timedelta
 
 import polars as pl
 
+from expectations.limits import REGISTER_MODULI_WH, ROLLOVER_FROM
 from pipelines.frames import QUALITY_RANK, Kind, Quality
+from pipelines.store import SeriesStart
 
 POWER_MAX_GAP = timedelta(minutes=30)
 """Sampled power says nothing about a longer silence. The number is ours: two slots of 15 minutes."""
@@ -32,7 +35,8 @@ def spans(readings: pl.LazyFrame, *, slot_us: int) -> pl.LazyFrame:
 
     Args:
         readings: asset_id, stream_id, sign (+1, -1), two_way, ts and ts_end (microseconds since 1970, UTC),
-            kind, value (Wh or W), rank (of quality, 0 best). In any order; one row per (asset, stream, ts).
+            kind, value (Wh or W), rank (of quality, 0 best), series_start (one of `SeriesStart`, or "").
+            In any order; one row per (asset, stream, ts).
         slot_us: slot length in microseconds. A span that is longer tells nothing about its inside: its
             quality is SUBSTITUTED at best and its method `interpolated`.
 
@@ -70,12 +74,23 @@ def _select(frame: pl.LazyFrame, *, t0: str, t1: str, method: str) -> pl.LazyFra
 
 
 def _of_registers(readings: pl.LazyFrame) -> pl.LazyFrame:
-    """The increments. One that falls on a one-way register is no energy: its stretch stays uncovered."""
+    """The increments. One that falls on a one-way register, or leads into a new series, is no energy.
+
+    Such a stretch stays uncovered, except through a rollover. A reading that came later may stand between a rollover
+    and the reading it was found by; where the register isn't just below a power of ten then, nothing is known either.
+    """
+    start = pl.col("series_start")
+    modulus = pl.coalesce(pl.when(pl.col("v0") < modulus).then(modulus) for modulus in REGISTER_MODULI_WH)
+    rolled_wh = pl.when(pl.col("v0") >= ROLLOVER_FROM * modulus).then(modulus - pl.col("v0") + pl.col("value"))
     increments = _pairs(readings.filter(pl.col("kind") == Kind.REGISTER)).with_columns(
-        energy_wh=pl.col("value") - pl.col("v0"),
+        energy_wh=pl.when(start == SeriesStart.ROLLOVER)
+        .then(rolled_wh)
+        .when(start != SeriesStart.RESET)
+        .then(pl.col("value") - pl.col("v0")),
         skew=pl.lit(0.0),
         rank=pl.max_horizontal("rank", "r0"),
     )
+    increments = increments.filter(pl.col("energy_wh").is_not_null())
     return _select(_one_direction(increments), t0="t0", t1="ts", method="register")
 
 

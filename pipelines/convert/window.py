@@ -22,6 +22,7 @@ LOADED = pl.Schema(
         "kind": pl.String(),
         "value": pl.Float64(),
         "quality": pl.String(),
+        "series_start": pl.String(),
     }
 )
 BATCH = 5_000

@@ -4,47 +4,18 @@
 """
 
 import json
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 
 import httpx
 
 from pipelines.errors import ExchangeUnavailable, RejectedError, TerminalError
+from pipelines.headers import retry_after_s
 
 SHOWN = 200
 """Characters of an unexpected body that go into a message."""
 
 BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Status codes after which a later try may succeed."""
-
-
-def retry_after_s(value: str | None, now: datetime) -> float | None:
-    """Seconds to wait by a Retry-After header, in either of its forms (RFC 9110, 10.2.3); None where it says nothing.
-
-    Args:
-        value: the header.
-        now: the server's present time, against which a date counts.
-    """
-    if not value:
-        return None
-    text = value.strip()
-    if text.isdecimal():
-        return float(text)
-    try:
-        until = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if until.tzinfo is None:
-        until = until.replace(tzinfo=UTC)
-    return max(0.0, (until - now).total_seconds())
-
-
-def server_time(response: httpx.Response) -> datetime | None:
-    """The time the server gives its answer (header Date); None where it gives none that can be read."""
-    try:
-        return parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
-    except (KeyError, ValueError):
-        return None
 
 
 def json_of(response: httpx.Response, *, step: str, now: datetime) -> object:

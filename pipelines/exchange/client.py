@@ -27,9 +27,10 @@ from tenacity import (
 
 from pipelines.clock import Clock, RunningClock
 from pipelines.errors import AuthenticationError, ExchangeUnavailable, ExpiredError, RejectedError
-from pipelines.exchange.answers import json_of, server_time
+from pipelines.exchange.answers import json_of
 from pipelines.exchange.protocols import Request
 from pipelines.exchange.tokens import TokenKeeper
+from pipelines.headers import server_time
 
 TIMEOUT = httpx.Timeout(connect=10, read=30, write=10, pool=60)
 REQUEST_S = 45.0
@@ -144,7 +145,7 @@ class ExchangeClient:
         credentials = {"username": self.username.get_secret_value(), "password": self.password.get_secret_value()}
         body = json.dumps(credentials).encode()
         response = await self._send("POST", "/api-token-auth/", "", body, step=step)
-        if (told := server_time(response)) is not None:
+        if (told := server_time(response.headers)) is not None:
             self.clock = RunningClock(told)
         if response.status_code in {400, 401, 403}:
             raise AuthenticationError(

@@ -95,6 +95,9 @@ class Status:
     quarantined_by_expectation: Mapping[str, int]
     """expectation -> rows; a row that broke two counts for both."""
 
+    suspect: int
+    """Register readings that break their series; later readings decide about them."""
+
     not_final: Keys
     accounted: bool
     """Every slot that is over is confirmed, delivered as a measurement, or explained by a diagnosis."""

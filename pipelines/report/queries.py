@@ -233,10 +233,10 @@ def _confirmed(row: FromClause) -> ColumnElement[bool]:
     )
 
 
-def quarantined(
+def undecided(
     connection: Connection, stream_ids: Iterable[str], start: datetime | None, end: datetime | None
 ) -> ColumnElement[bool]:
-    """Readings in quarantine that were stamped or received in the period.
+    """Readings in quarantine, and suspects, that were stamped or received in the period.
 
     A stamp may be the very thing that is wrong, so the time of receipt counts too; a row without any
     stamp belongs to every period. Both bounds are included: the last register state stands on the end.
@@ -248,7 +248,7 @@ def quarantined(
         return and_(True, *bounds)
 
     return and_(
-        READING.c.verdict == Verdict.QUARANTINED,
+        READING.c.verdict.in_((Verdict.QUARANTINED, Verdict.SUSPECT)),
         among(connection, READING.c.stream_id, stream_ids),
         or_(READING.c.ts.is_(None), within(READING.c.ts), within(READING.c.received_at)),
     )

@@ -103,7 +103,7 @@ def _content(
         groups = _groups(community, status)
         discrepancies = tables.open_discrepancies(connection, scope, names, total=status.open_discrepancies)
         quarantine = tables.quarantined_readings(
-            connection, community, start, end, in_words=in_words, total=status.quarantined
+            connection, community, start, end, in_words=in_words, total=status.quarantined + status.suspect
         )
         frames = {
             "slots": asset_series(connection, community, charted, start, over),

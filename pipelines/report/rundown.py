@@ -71,6 +71,7 @@ def feed_in_words(community: Community, summary: Mapping[str, Any], problems: Se
         lines.append(
             f"- quarantined {validated['quarantined']:,} of {validated['judged']:,}"
             + (f" ({broken})" if broken else "")
+            + (f"; {suspect:,} wait for later readings" if (suspect := validated.get("suspect")) else "")
         )
     if converted := summary.get("convert"):
         lines.append(f"- made {converted['slots']:,} slots, {converted['corrected']:,} of them corrections")

@@ -14,7 +14,7 @@ from pipelines.report import queries as q
 from pipelines.report.figures import AssetStatus, Keys, LastRun, SlotKey, Status
 from pipelines.report.times import slot_ceil
 from pipelines.slots import slot_floor, slots_between
-from pipelines.store import RunRow, Store, table_of
+from pipelines.store import RunRow, Store, Verdict, table_of
 
 NOT_FINAL_LISTED = 10
 UNACCOUNTED_LISTED = 100
@@ -57,8 +57,8 @@ def status(
             whole=whole,
             over=q.Scope(asset_ids=whole.asset_ids, start=whole.start, end=over),
         )
-        waiting = _quarantined(connection, community, start, end)
-        return _sum_up(view, waiting, start=first, end=last)
+        undecided = _undecided(connection, community, start, end)
+        return _sum_up(view, undecided, start=first, end=last)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,10 @@ class _View:
         return max(0, (slot_ceil(scope.end, length) - first) // length)
 
 
-def _sum_up(view: _View, quarantined: Mapping[str, int], *, start: datetime | None, end: datetime | None) -> Status:
+def _sum_up(
+    view: _View, undecided: Mapping[str, Mapping[str, int]], *, start: datetime | None, end: datetime | None
+) -> Status:
+    quarantined = undecided.get(Verdict.QUARANTINED, {})
     connection, community = view.connection, view.community
     rows = connection.execute(q.submission_totals(connection, view.whole, over=view.over.end)).all()
     forecasts = [row for row in rows if row.quantity == Quantity.FORECAST]
@@ -102,6 +105,7 @@ def _sum_up(view: _View, quarantined: Mapping[str, int], *, start: datetime | No
         closed_discrepancies=dict(closed_by_cause.most_common()),
         quarantined=sum(quarantined.values()),
         quarantined_by_expectation=_by_expectation(quarantined),
+        suspect=sum(undecided.get(Verdict.SUSPECT, {}).values()),
         not_final=_not_final(view),
         accounted=unaccounted.count == 0,
         unaccounted=unaccounted,
@@ -146,16 +150,19 @@ def _discrepancies(view: _View) -> tuple[Counter[str], Counter[str], Counter[str
     return by_asset, by_cause, closed
 
 
-def _quarantined(
+def _undecided(
     connection: Connection, community: Community, start: datetime | None, end: datetime | None
-) -> dict[str, int]:
-    """Broken expectations, as the rows name them together -> rows."""
+) -> dict[str, dict[str, int]]:
+    """By verdict: broken expectations, as the rows name them together -> rows."""
     query = (
-        select(q.READING.c.broken, func.count())
-        .where(q.quarantined(connection, community.streams(), start, end))
-        .group_by(q.READING.c.broken)
+        select(q.READING.c.verdict, q.READING.c.broken, func.count())
+        .where(q.undecided(connection, community.streams(), start, end))
+        .group_by(q.READING.c.verdict, q.READING.c.broken)
     )
-    return dict(connection.execute(query).tuples().all())
+    found: dict[str, dict[str, int]] = {}
+    for verdict, broken, count in connection.execute(query).tuples():
+        found.setdefault(verdict, {})[broken] = count
+    return found
 
 
 def broken_names(broken: str) -> list[str]:

@@ -106,7 +106,8 @@ def tiles(status: Status, community: Community, *, exchange_wh: float) -> list[T
         Tile(
             label="In quarantine",
             value=f"{status.quarantined:,}",
-            more="waiting for a decision" if status.quarantined else "nothing waits",
+            more=("waiting for a decision" if status.quarantined else "nothing waits for a decision")
+            + (f", {status.suspect:,} suspect" if status.suspect else ""),
             tone="warn" if status.quarantined else "",
         ),
     ]

@@ -12,6 +12,7 @@ from pipelines.frames import Quantity
 from pipelines.report import queries as q
 from pipelines.report.figures import AssetStatus, Status
 from pipelines.report.status import broken_names
+from pipelines.store import Verdict
 
 ROWS = 200
 """Rows that a table shows; what is left out is counted below it."""
@@ -59,7 +60,7 @@ class OpenDiscrepancy:
 
 @dataclass(frozen=True, kw_only=True)
 class QuarantinedReading:
-    """A reading that waits for a correction or a decision."""
+    """A reading that waits for a correction, a decision or, as a suspect, for later readings."""
 
     row: int
     assets: tuple[str, ...]
@@ -69,6 +70,8 @@ class QuarantinedReading:
     unit: str
     broken: tuple[tuple[str, str], ...]
     """Expectation, and the same in words (empty where there are none)."""
+
+    suspect: bool
 
 
 def asset_figures(connection: Connection, scope: q.Scope, status: Status) -> list[AssetFigures]:
@@ -136,11 +139,11 @@ def quarantined_readings(
     in_words: Mapping[str, str],
     total: int,
 ) -> Table:
-    """Readings in quarantine in the order of their stamps, those without a stamp first."""
+    """Readings in quarantine and suspects in the order of their stamps, those without a stamp first."""
     assets = _assets_of_streams(community)
     query = (
         select(q.READING)
-        .where(q.quarantined(connection, assets, start, end))
+        .where(q.undecided(connection, assets, start, end))
         .order_by(q.READING.c.ts.is_not(None), q.READING.c.ts, q.READING.c.id)
         .limit(ROWS)
     )
@@ -153,6 +156,7 @@ def quarantined_readings(
             value=row.value,
             unit=row.unit,
             broken=in_words_of(broken_names(row.broken), in_words),
+            suspect=row.verdict == Verdict.SUSPECT,
         )
         for row in connection.execute(query)
     )

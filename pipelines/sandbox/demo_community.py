@@ -6,7 +6,7 @@ meters would be read, and writes the community file and the exchange's simulatio
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -142,7 +142,15 @@ def registry_json(*, base_url: str = "http://127.0.0.1:8000") -> dict[str, Any]:
     }
 
 
-def community_yaml(*, base_url: str, meter_url: str, database: str, protocol: str = "rest") -> str:
+def community_yaml(
+    *,
+    base_url: str,
+    meter_url: str,
+    database: str,
+    protocol: str = "rest",
+    clouds: Mapping[str, str] | None = None,
+    assigned: Mapping[str, tuple[str, str, str]] | None = None,
+) -> str:
     """The community file, written as a user would.
 
     Args:
@@ -150,8 +158,12 @@ def community_yaml(*, base_url: str, meter_url: str, database: str, protocol: st
         meter_url: SQLAlchemy URL of the meter database, without password.
         database: SQLAlchemy URL of slotfeed's own database.
         protocol: how the exchange is spoken to; see `pipelines.community.ExchangeSection`.
+        clouds: vendor -> address of its cloud; without, every asset is read from the meter database.
+        assigned: asset -> the vendor, device and channel that measure it. An asset not named stays with the database.
     """
-    columns = "\n".join(f"      {a.column}: {a.register}" for a in demo_assets() if a.device == GATEWAY)
+    assigned = assigned if clouds and assigned else {}
+    of_gateway = [a for a in demo_assets() if a.device == GATEWAY and a.name not in assigned]
+    columns = "\n".join(f"      {a.column}: {a.register}" for a in of_gateway)
     head = HEAD.format(
         name=COMMUNITY_NAME,
         simulation=SIMULATION_UUID,
@@ -161,9 +173,11 @@ def community_yaml(*, base_url: str, meter_url: str, database: str, protocol: st
         database=json.dumps(database),
         protocol=protocol,
         obis=METER_OBIS,
-        columns=columns,
     )
-    return head + "".join(_asset_section(asset) for asset in demo_assets())
+    gateway = GATEWAY_SECTION.format(meter_url=json.dumps(meter_url), columns=columns) if of_gateway else ""
+    accounts = CLOUDS_HEAD + "".join(_account(*each) for each in clouds.items()) if clouds else ""
+    assets = "".join(_asset_section(asset, assigned.get(asset.name)) for asset in demo_assets())
+    return f"{head}{gateway}{accounts}\nassets:\n{assets}"
 
 
 HEAD = """\
@@ -212,6 +226,9 @@ sources:
     time_type: naive
     time_zone: {zone}
     overlap: 60
+"""
+
+GATEWAY_SECTION = """\
 
   # The gateway of the heat pumps and chargers: mean power of the quarter hour that ends at the stamp, a column each.
   gateway:
@@ -223,13 +240,29 @@ sources:
     overlap: 60
     wide:
 {columns}
-
-assets:
 """
 
+CLOUDS_HEAD = """\
 
-def _asset_section(asset: DemoAsset) -> str:
-    if asset.type is AssetType.LOAD:
+  # Vendor clouds. The password, key or token of each is SLOTFEED_SOURCE_<NAME>_PASSWORD; how often it may be asked,
+  # how late its values come and what they mean is known of each vendor.
+"""
+
+ACCOUNT_SETTINGS = {"inexogy": "username: demo, overlap: 60", "fusionsolar": "username: demo"}
+REGISTER_OF_CHANNEL = {("home_assistant", "consumption"): "energy"}
+
+
+def _account(vendor: str, url: str) -> str:
+    settings = ", ".join(filter(None, (f"type: {vendor}, url: {json.dumps(url)}", ACCOUNT_SETTINGS.get(vendor))))
+    return f"  {vendor}: {{{settings}}}\n"
+
+
+def _asset_section(asset: DemoAsset, measured_by: tuple[str, str, str] | None) -> str:
+    if measured_by is not None:
+        vendor, device, channel = measured_by
+        register = REGISTER_OF_CHANNEL.get((vendor, channel), channel)
+        stream = f'source: {vendor}, device: "{device}", register: {register}'
+    elif asset.type is AssetType.LOAD:
         stream = f'source: smart_meters, device: {asset.device}, register: "{METER_OBIS}", kind: register, unit: kWh'
     elif asset.type is AssetType.PV:
         stream = f"source: inverters, device: {asset.device}, kind: interval, unit: Wh, label: start, interval: 15"

@@ -3,6 +3,7 @@
 from pipelines.store.bulk import CHUNK, insert_rows, read_frame, table_of, upsert_rows
 from pipelines.store.engine import Store, open_store
 from pipelines.store.runs import finish_run, start_run
+from pipelines.store.source_tables import AccountRow, GapRow, QuotaRow
 from pipelines.store.tables import (
     USABLE,
     AssetRow,
@@ -11,6 +12,7 @@ from pipelines.store.tables import (
     ExchangeEnergyRow,
     ReadingRow,
     RunRow,
+    SeriesStart,
     SlotEnergyRow,
     SubmissionRow,
     Verdict,
@@ -19,12 +21,16 @@ from pipelines.store.tables import (
 __all__ = [
     "CHUNK",
     "USABLE",
+    "AccountRow",
     "AssetRow",
     "Cursor",
     "DiscrepancyRow",
     "ExchangeEnergyRow",
+    "GapRow",
+    "QuotaRow",
     "ReadingRow",
     "RunRow",
+    "SeriesStart",
     "SlotEnergyRow",
     "Store",
     "SubmissionRow",

@@ -18,6 +18,10 @@ class Verdict(StrEnum):
     """Stored, not judged yet."""
 
     GOOD = "good"
+    SUSPECT = "suspect"
+    """A register reading that breaks its series; no energy is computed from it until later readings decide
+    whether it is wrong or a new series begins with it."""
+
     QUARANTINED = "quarantined"
     """Broke an expectation; waits for a correction or a person."""
 
@@ -29,6 +33,17 @@ class Verdict(StrEnum):
 
     SUPERSEDED = "superseded"
     """A later revision of the same stamp took its place."""
+
+
+class SeriesStart(StrEnum):
+    """Why a register's reading is the first of a new series, as `reading.series_start` holds it; "" if it isn't."""
+
+    RESET = "reset"
+    """The meter was exchanged or its register set anew: of the energy since the reading before nothing is known."""
+
+    ROLLOVER = "rollover"
+    """The register before stood just below a power of ten and went on at zero
+    (`expectations.limits.REGISTER_MODULI_WH`)."""
 
 
 ROW_ID: Any = BigInteger().with_variant(Integer, "sqlite")
@@ -63,6 +78,9 @@ class ReadingRow(SQLModel, table=True):
     verdict: str = Verdict.NEW
     broken: str = ""
     """Names of the expectations it broke, comma-separated."""
+
+    series_start: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """One of `SeriesStart` where a register's new series begins with it; "" elsewhere. Written with the verdict."""
 
     decided_at: datetime | None = None
     reason: str = ""

@@ -26,7 +26,9 @@ ROWS = pl.Schema(
 )
 """Readings to be judged. Key: id."""
 
-USABLE_REGISTERS = pl.Schema({"stream_id": pl.String(), "ts": INSTANT, "value": pl.Float64()})
+USABLE_REGISTERS = pl.Schema(
+    {"stream_id": pl.String(), "ts": INSTANT, "value": pl.Float64(), "series_start": pl.String()}
+)
 """Register readings of the store that energy is computed from already, in Wh. Key: stream_id, ts."""
 
 CHANNELS = pl.Schema(
@@ -85,6 +87,8 @@ def prepare(
         - `implied_power_w`: mean power that the reading implies. Of a register: since the usable reading before, or
           until the one after if that is more; one step of the register is let off, and less than a minute counts
           as one (`expectations.limits`).
+        - `series_start`: one of `SeriesStart` where a register's new series begins with the reading; "" elsewhere.
+        - `waits`: a register reading that breaks its series, and no later one has decided about it yet.
         - `rated_power_w`, `sign`, `two_way`: from the channel.
     """
     value, finite = pl.col("value"), pl.col("value").is_finite()
@@ -153,8 +157,10 @@ def _with_neighbours(frame: pl.DataFrame, usable_registers: pl.DataFrame, known_
         & (pl.col("ahead_s") <= FUTURE_TOLERANCE_S)
         & pl.col("quality").is_in(list(USABLE_QUALITIES))
     )
-    columns = ("stream_id", "ts", "wh", "row", "limit_w", "two_way")
-    fresh = frame.filter(sound).with_columns(wh="register_wh", limit_w=pl.col("rated_power_w") * POWER_FACTOR)
+    columns = ("stream_id", "ts", "wh", "row", "limit_w", "two_way", "series_start")
+    fresh = frame.filter(sound).with_columns(
+        wh="register_wh", limit_w=pl.col("rated_power_w") * POWER_FACTOR, series_start=pl.lit("")
+    )
     stored = usable_registers.join(known_channels, on="stream_id").with_columns(
         wh=pl.col("value") * pl.when("two_way").then(1.0).otherwise("sign"),
         row=pl.lit(STORED, dtype=pl.Int64),
@@ -168,7 +174,11 @@ def _with_neighbours(frame: pl.DataFrame, usable_registers: pl.DataFrame, known_
     )
     return (
         frame.join(neighbours(registers), on="row", how="left", maintain_order="left", suffix="_register")
-        .with_columns(implied_power_w=pl.coalesce("implied_power_w", "implied_power_w_register"))
+        .with_columns(
+            pl.col("series_start").fill_null(""),
+            pl.col("waits").fill_null(value=False),
+            implied_power_w=pl.coalesce("implied_power_w", "implied_power_w_register"),
+        )
         .with_columns(
             pl.when(~pl.col("two_way")).then(name).alias(name)
             for name in ("register_wh", "register_before_wh", "register_after_wh")

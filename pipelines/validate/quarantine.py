@@ -1,5 +1,7 @@
 """A person's view of the quarantine, and decisions about what lies in it.
 
+Suspects stand in it too: they wait for later readings to decide, and a person may decide before.
+
 A decision stands: it is not judged again. Only a later, good revision of the same stamp takes a released one's place.
 """
 
@@ -30,15 +32,20 @@ QUARANTINED = pl.Schema(
         "value": pl.Float64(),
         "unit": pl.String(),
         "quality": pl.String(),
+        "verdict": pl.String(),
         "broken": pl.String(),
         "received_at": INSTANT,
     }
 )
-"""Readings in quarantine; `broken` names checks of `expectations.names`, comma-separated. Key: id."""
+"""Readings in quarantine, and suspects, whose `verdict` says so; `broken` names checks of `expectations.names`,
+comma-separated. Key: id."""
+
+UNDECIDED = (Verdict.QUARANTINED, Verdict.SUSPECT)
+"""Verdicts of readings that a person may release or discard."""
 
 
 def list_quarantined(store: Store, *, limit: int, stream_prefixes: Sequence[str] = ()) -> pl.DataFrame:
-    """Readings in quarantine, newest first, those without a time stamp last.
+    """Readings in quarantine and suspects, newest first, those without a time stamp last.
 
     Args:
         store: the database.
@@ -51,7 +58,7 @@ def list_quarantined(store: Store, *, limit: int, stream_prefixes: Sequence[str]
     stream_id = col(ReadingRow.stream_id)
     query = (
         select(*(col(getattr(ReadingRow, name)) for name in QUARANTINED.names()))
-        .where(col(ReadingRow.verdict) == Verdict.QUARANTINED)
+        .where(col(ReadingRow.verdict).in_(UNDECIDED))
         .order_by(col(ReadingRow.ts).desc().nulls_last(), col(ReadingRow.id).desc())
         .limit(limit)
     )
@@ -65,11 +72,11 @@ def list_quarantined(store: Store, *, limit: int, stream_prefixes: Sequence[str]
 def release(store: Store, ids: Sequence[int], *, reason: str, now: datetime) -> int:
     """Let readings out of quarantine: energy is computed from them as from good ones.
 
-    Whatever other revision of the same stamp was usable till now is superseded.
+    Whatever other revision of the same stamp was usable or suspect till now is superseded.
 
     Args:
         store: the database.
-        ids: of quarantined readings.
+        ids: of readings in quarantine or suspect.
         reason: why, for the record.
         now: when it was decided.
 
@@ -77,13 +84,13 @@ def release(store: Store, ids: Sequence[int], *, reason: str, now: datetime) -> 
         How many were released.
 
     Raises:
-        TerminalError: there is no reason; an id is unknown or not in quarantine; energy can't be computed from a
-            reading; two of them are of one stamp. Nothing was changed, and every fault is named.
+        TerminalError: there is no reason; an id is unknown or of a reading that isn't undecided; energy can't be
+            computed from a reading; two of them are of one stamp. Nothing was changed, and every fault is named.
     """
     wanted = _wanted(ids, reason, step="release")
     with store.writing() as connection:
         take_turn(connection)
-        readings = _quarantined(connection, wanted, step="release")
+        readings = _undecided(connection, wanted, step="release")
         faults = [f"{_name(row)}: {fault}" for row in readings if (fault := _unusable(row))]
         stamps: dict[tuple[str, datetime], int] = {}
         for row in readings:
@@ -92,7 +99,7 @@ def release(store: Store, ids: Sequence[int], *, reason: str, now: datetime) -> 
                 faults.append(f"{_name(row)}: of the same time stamp as reading {other}; release one of them")
         if faults:
             raise TerminalError(f"release: nothing was changed; {'; '.join(faults)}")
-        write_verdict(connection, _usable_beside(connection, wanted), Verdict.SUPERSEDED)
+        write_verdict(connection, _beside(connection, wanted), Verdict.SUPERSEDED)
         return write_verdict(
             connection, wanted, Verdict.RELEASED, reason=reason.strip(), decided_at=now, slotted_at=None
         )
@@ -103,7 +110,7 @@ def discard(store: Store, ids: Sequence[int], *, reason: str, now: datetime) -> 
 
     Args:
         store: the database.
-        ids: of quarantined readings.
+        ids: of readings in quarantine or suspect.
         reason: why, for the record.
         now: when it was decided.
 
@@ -111,12 +118,13 @@ def discard(store: Store, ids: Sequence[int], *, reason: str, now: datetime) -> 
         How many were discarded.
 
     Raises:
-        TerminalError: there is no reason, or an id is unknown or not in quarantine. Nothing was changed.
+        TerminalError: there is no reason, or an id is unknown or of a reading that isn't undecided. Nothing was
+            changed.
     """
     wanted = _wanted(ids, reason, step="discard")
     with store.writing() as connection:
         take_turn(connection)
-        _quarantined(connection, wanted, step="discard")
+        _undecided(connection, wanted, step="discard")
         return write_verdict(connection, wanted, Verdict.DISCARDED, reason=reason.strip(), decided_at=now)
 
 
@@ -126,7 +134,7 @@ def _wanted(ids: Sequence[int], reason: str, *, step: str) -> list[int]:
     return sorted(set(ids))
 
 
-def _quarantined(connection: Connection, ids: Sequence[int], *, step: str) -> list[RowMapping]:
+def _undecided(connection: Connection, ids: Sequence[int], *, step: str) -> list[RowMapping]:
     names = ("id", "stream_id", "ts", "ts_end", "kind", "value", "unit", "verdict")
     columns = [col(getattr(ReadingRow, name)) for name in names]
     rows: list[RowMapping] = []
@@ -134,23 +142,22 @@ def _quarantined(connection: Connection, ids: Sequence[int], *, step: str) -> li
         rows += connection.execute(select(*columns).where(col(ReadingRow.id).in_(some))).mappings()
     unknown = set(ids) - {row["id"] for row in rows}
     faults = [f"reading {number}: there is none" for number in sorted(unknown)]
-    faults += [
-        f"{_name(row)}: is {row['verdict']}, not quarantined" for row in rows if row["verdict"] != Verdict.QUARANTINED
-    ]
+    faults += [f"{_name(row)}: is {row['verdict']}, not quarantined" for row in rows if row["verdict"] not in UNDECIDED]
     if faults:
         raise TerminalError(f"{step}: nothing was changed; {'; '.join(faults)}")
     return rows
 
 
-def _usable_beside(connection: Connection, ids: Sequence[int]) -> list[int]:
-    """Usable readings of the same stamps as these."""
+def _beside(connection: Connection, ids: Sequence[int]) -> list[int]:
+    """Other readings of the same stamps as these that are usable, or may become so."""
     released, other = aliased(ReadingRow), aliased(ReadingRow)
     found: list[int] = []
     for some in _chunks(ids):
         query: Select[Any] = (
             select(col(other.id))
             .join(released, (col(released.stream_id) == col(other.stream_id)) & (col(released.ts) == col(other.ts)))
-            .where(col(released.id).in_(some), col(other.verdict).in_(USABLE))
+            .where(col(released.id).in_(some), col(other.id) != col(released.id))
+            .where(col(other.verdict).in_((*USABLE, Verdict.SUSPECT)))
         )
         found += connection.execute(query).scalars()
     return found

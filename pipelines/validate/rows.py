@@ -16,10 +16,11 @@ VERDICT_LOCK = 0x510FEEE
 """Key of the PostgreSQL lock under which verdicts are given."""
 
 REPLACEABLE = (*USABLE, Verdict.QUARANTINED)
-"""Verdicts that end when a later revision of the stamp proves good. A person's discarding stands."""
+"""Verdicts that end when a later revision of the stamp proves good. A person's discarding stands; what is new or
+suspect is judged together with that revision."""
 
 STANDING = pl.Schema({"id": pl.Int64(), "stream_id": pl.String(), "ts": INSTANT})
-"""Judged readings that a new one of the same stamp may replace. Key: id."""
+"""Judged readings that a new or suspect one of the same stamp may replace. Key: id."""
 
 
 def take_turn(connection: Connection) -> None:
@@ -60,6 +61,22 @@ def read_new(connection: Connection, *, foreign: Collection[str], limit: int) ->
     last = rows.select("stream_id", "ts").row(-1)
     whole = rows.filter(~(pl.col("stream_id").eq(last[0]) & pl.col("ts").eq_missing(last[1])))
     return rows if whole.is_empty() else whole
+
+
+def read_suspects(connection: Connection, streams: pl.Series) -> pl.DataFrame:
+    """Suspects of these streams, as a frame of `ROWS`: what is new may decide about them.
+
+    Args:
+        connection: inside the transaction that gives the verdicts.
+        streams: in the database's order of streams.
+    """
+    stream_id = col(ReadingRow.stream_id)
+    query = (
+        select(*_columns(ROWS))
+        .where(col(ReadingRow.verdict) == Verdict.SUSPECT)
+        .where(stream_id >= streams[0], stream_id <= streams[-1])
+    )
+    return read_frame(connection, query, ROWS).filter(pl.col("stream_id").is_in(streams.unique().implode()))
 
 
 def read_usable_registers(connection: Connection, stamps: pl.DataFrame) -> pl.DataFrame:
@@ -134,7 +151,7 @@ def _type(attribute: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's constructs
 
 
 def read_standing(connection: Connection, *, first: str, last: str) -> pl.DataFrame:
-    """Judged readings of the same stamp as a new one, as a frame of `STANDING`.
+    """Judged readings of the same stamp as a new or suspect one, as a frame of `STANDING`.
 
     Args:
         connection: inside the transaction that gives the verdicts.
@@ -145,7 +162,8 @@ def read_standing(connection: Connection, *, first: str, last: str) -> pl.DataFr
     query = (
         select(col(old.id), col(old.stream_id), col(old.ts))
         .join(new, (col(new.stream_id) == col(old.stream_id)) & (col(new.ts) == col(old.ts)))
-        .where(col(new.verdict) == Verdict.NEW, col(new.slotted_at).is_(None), col(new.revision) > 0)
+        .where(col(new.verdict).in_((Verdict.NEW, Verdict.SUSPECT)))
+        .where(col(new.slotted_at).is_(None), col(new.revision) > 0)
         .where(col(new.stream_id) >= first, col(new.stream_id) <= last)
         .where(_verdict_in(old, REPLACEABLE))
         .distinct()

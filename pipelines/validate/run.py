@@ -1,8 +1,11 @@
-"""Judges new readings: the good go on, the rest wait in quarantine with the names of the checks they broke."""
+"""Judges new readings: the good go on, the rest wait in quarantine with the names of the checks they broke.
+
+A register reading that breaks its series is suspect first, and judged again with its stream's next readings.
+"""
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import polars as pl
@@ -28,9 +31,15 @@ class ValidateSummary:
     """New readings that got a verdict."""
 
     good: int = 0
+    """Among them suspects of earlier runs, as in the next."""
+
     quarantined: int = 0
     by_expectation: Mapping[str, int] = field(default_factory=dict)
     """Check -> how many of the quarantined broke it."""
+
+    suspect: int = 0
+    """Readings of the judged streams that break their register's series and wait for later ones to decide, whenever
+    they came."""
 
     superseded: int = 0
     """Readings that gave way to a later revision of their stamp, among them new ones that never were used."""
@@ -38,6 +47,9 @@ class ValidateSummary:
 
 def validate(store: Store, community: Community, *, now: datetime, run_id: str) -> ValidateSummary:
     """Judge the community's new readings and write the verdicts, one transaction per batch.
+
+    Suspects of the streams that have new readings are judged with them. Where these show that a register's new series
+    begins with a suspect, it turns good and carries `series_start`.
 
     A good reading supersedes the other revisions of its stamp, usable or quarantined; what a person discarded stays
     discarded. Streams that the community file doesn't name are left alone: nothing is known of their limits.
@@ -62,24 +74,30 @@ def validate(store: Store, community: Community, *, now: datetime, run_id: str) 
     # Before the first transaction: nobody should wait for the database while libraries are loaded.
     warm_up()
     total = ValidateSummary()
+    suspects: dict[str, int] = {}
     while True:
         with store.writing() as connection:
             rows.take_turn(connection)
             batch = rows.read_new(connection, foreign=foreign, limit=ROWS_AT_ONCE)
             if batch.is_empty():
-                return total
+                return replace(total, suspect=sum(suspects.values()))
             if strangers := set(batch["stream_id"]) - ours:
                 foreign |= strangers
                 continue
-            total = _sum(total, _validate_batch(connection, batch, known, now=now, run_id=run_id))
+            done, of_streams = _validate_batch(connection, batch, known, now=now, run_id=run_id)
+            total = _sum(total, done)
+            # A stream that goes on in the next batch takes its suspects there with it.
+            suspects |= of_streams
 
 
 def _validate_batch(
-    connection: Connection, batch: pl.DataFrame, known: pl.DataFrame, *, now: datetime, run_id: str
-) -> ValidateSummary:
+    connection: Connection, new: pl.DataFrame, known: pl.DataFrame, *, now: datetime, run_id: str
+) -> tuple[ValidateSummary, dict[str, int]]:
+    """What was done, and each stream's suspects after it."""
+    standing = rows.read_standing(connection, first=new["stream_id"][0], last=new["stream_id"][-1])
+    batch = pl.concat([new, rows.read_suspects(connection, new["stream_id"])])
     registers = batch.filter(pl.col("kind") == Kind.REGISTER, pl.col("ts").is_not_null())
     usable = rows.read_usable_registers(connection, registers.select(KEY))
-    standing = rows.read_standing(connection, first=batch["stream_id"][0], last=batch["stream_id"][-1])
     prepared = prepare(batch, usable, known, now=now)
     verdicts = _verdicts(prepared.with_columns(judge(prepared, run_id=run_id)))
     good = verdicts.filter(pl.col("verdict") == Verdict.GOOD)
@@ -88,16 +106,21 @@ def _validate_batch(
         *verdicts.filter(pl.col("verdict") == Verdict.SUPERSEDED)["id"],
         *standing.join(good, on=KEY, how="semi")["id"],
     ]
-    for (broken,), group in quarantined.group_by("broken"):
-        rows.write_verdict(connection, group["id"].to_list(), Verdict.QUARANTINED, broken=broken)
+    for (verdict, broken, series_start), group in verdicts.filter(pl.col("verdict") != Verdict.SUPERSEDED).group_by(
+        "verdict", "broken", "series_start"
+    ):
+        ids = group["id"].to_list()
+        rows.write_verdict(connection, ids, verdict, broken=broken, series_start=series_start)
     names = Counter(name for broken in quarantined["broken"] for name in broken.split(","))
-    return ValidateSummary(
-        judged=batch.height,
-        good=rows.write_verdict(connection, good["id"].to_list(), Verdict.GOOD),
+    waiting = verdicts.group_by("stream_id").agg((pl.col("verdict") == Verdict.SUSPECT).sum())
+    summary = ValidateSummary(
+        judged=new.height,
+        good=good.height,
         quarantined=quarantined.height,
         by_expectation={check.value: names[check.value] for check in READING_CHECKS if names[check.value]},
         superseded=rows.write_verdict(connection, superseded, Verdict.SUPERSEDED),
     )
+    return summary, dict(waiting.iter_rows())
 
 
 def _verdicts(judged: pl.DataFrame) -> pl.DataFrame:
@@ -109,6 +132,8 @@ def _verdicts(judged: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit(Verdict.SUPERSEDED.value))
         .when(good)
         .then(pl.lit(Verdict.GOOD.value))
+        .when("waits")
+        .then(pl.lit(Verdict.SUSPECT.value))
         .otherwise(pl.lit(Verdict.QUARANTINED.value))
     )
 

@@ -9,7 +9,9 @@ import pytest
 from sqlalchemy import Engine, create_engine, select, text, update
 from sqlmodel import SQLModel, col
 
-from pipelines.collect import CollectSummary, collect
+from pipelines.clock import FixedClock
+from pipelines.collect.run import collect
+from pipelines.collect.summary import CollectSummary
 from pipelines.community import Community
 from pipelines.settings import Secrets
 from pipelines.store import Cursor, Store, open_store
@@ -101,7 +103,7 @@ class Desk:
             folder=self.folder,
             end=end,
             run_id=run_id,
-            received_at=received_at or end,
+            clock=FixedClock(received_at or end),
             start=start,
         )
 

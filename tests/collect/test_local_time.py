@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from pipelines.collect.database.stamps import LOCAL
 from pipelines.collect.local_time import Reach, localise, offset_changes, reach
-from pipelines.collect.stamps import LOCAL
 from pipelines.errors import SourceError
 
 VIENNA = "Europe/Vienna"

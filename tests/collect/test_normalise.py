@@ -4,9 +4,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipelines.collect.meter_database import RAW
-from pipelines.collect.normalise import Fetch, Readings, normalise, stream_frame
-from pipelines.collect.stamps import LOCAL
+from pipelines.collect.database.source import wording_of
+from pipelines.collect.database.stamps import LOCAL
+from pipelines.collect.normalise import Readings, normalise, stream_frame
+from pipelines.collect.source import ROWS, Fetch
 from pipelines.community import MeterDatabase, Stream
 from pipelines.frames import INSTANT
 
@@ -26,14 +27,16 @@ def raw(*rows: dict[str, Any], naive: bool = False) -> pl.DataFrame:
     texts = dict.fromkeys(("meter", "register", "unit", "quality"), pl.String())
     types = {**texts, "stamp": instant, "stamp_end": instant, "value": pl.Float64(), "ingested_at": INSTANT}
     given = [{"meter": "1", "stamp": NOON, "value": 1.0, "order": number, **row} for number, row in enumerate(rows)]
-    return pl.DataFrame(given, schema={**types, "order": pl.Int64()}).select(RAW)
+    return pl.DataFrame(given, schema={**types, "order": pl.Int64()}).select(ROWS)
 
 
 def read(frame: pl.DataFrame, settings: MeterDatabase, *streams: dict[str, Any], **window: datetime) -> Readings:
-    named = stream_frame([Stream.model_validate({**STREAM, **each}) for each in streams], settings, QUARTER)
+    named = stream_frame(
+        [Stream.model_validate({**STREAM, **each}) for each in streams], settings.time_zone or "UTC", QUARTER
+    )
     span = {"start": NOON - timedelta(hours=6), "end": NOON + timedelta(hours=6), **window}
     asked = Fetch(source="m", since=None, received_at=NOON + timedelta(days=1), run_id="r", **span)
-    return normalise(frame, named, settings, asked)
+    return normalise(frame, named, wording_of(settings), asked)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import polars as pl
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipelines.collect.revisions import STORED, fresh_readings, overtaken
+from pipelines.collect.revisions import STORED, fresh_readings, overtaken, without_idle_substitutes
 from pipelines.frames import READINGS
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -121,3 +121,12 @@ def test_after_any_history_the_store_holds_what_the_source_says_and_a_repetition
             if len(values) == 1:
                 assert here["value"][-1] == values[0]
                 assert here["verdict"].to_list() == ["superseded"] * (here.height - 1) + ["new"]
+
+
+def test_a_substitute_of_our_own_does_not_replace_what_was_measured() -> None:
+    shelf = Shelf()
+    later = NOON + timedelta(minutes=15)
+    shelf.take(frame(reading(1.0), reading(0.0, ts=later, quality="SUBSTITUTED")))
+    came = frame(reading(0.0, quality="SUBSTITUTED"), reading(0.5, ts=later), reading(2.0))
+    kept = without_idle_substitutes(came, shelf.rows)
+    assert kept.select("ts", "value", "quality").rows() == [(later, 0.5, "MEASURED"), (NOON, 2.0, "MEASURED")]

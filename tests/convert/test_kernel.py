@@ -26,6 +26,7 @@ def micros(instant: datetime) -> int:
 
 def frame(rows: list[dict[str, object]]) -> pl.LazyFrame:
     base = {"asset_id": "a", "stream_id": "s", "sign": 1, "two_way": False, "ts_end": None, "quality": "MEASURED"}
+    base["series_start"] = ""
     return pl.LazyFrame(
         [base | row for row in rows],
         schema={
@@ -38,6 +39,7 @@ def frame(rows: list[dict[str, object]]) -> pl.LazyFrame:
             "kind": pl.String(),
             "value": pl.Float64(),
             "quality": pl.String(),
+            "series_start": pl.String(),
         },
     )
 
@@ -176,6 +178,77 @@ def test_energy_across_a_gap_is_spread_and_marked() -> None:
     found = slots(rows)
     assert [row["energy_wh"] for row in found.values()] == pytest.approx([100.0] * 4)
     assert {(row["quality"], row["method"]) for row in found.values()} == {("SUBSTITUTED", "interpolated")}
+
+
+def test_energy_across_a_day_without_readings_is_spread_over_it() -> None:
+    at = [
+        MONDAY,
+        MONDAY + timedelta(minutes=15),
+        MONDAY + timedelta(days=1, minutes=15),
+        MONDAY + timedelta(days=1.0625),
+    ]
+    values = [0.0, 40.0, 4840.0, 4900.0]
+    found = slots([{"ts": t, "kind": Kind.REGISTER, "value": v} for t, v in zip(at, values, strict=True)])
+    of_day = [row for start, row in found.items() if at[1] <= start < at[2]]
+    assert [row["energy_wh"] for row in of_day] == pytest.approx([50.0] * 96)
+    assert {(row["quality"], row["method"], row["coverage"]) for row in of_day} == {
+        ("SUBSTITUTED", "interpolated", 1.0)
+    }
+    assert sum(row["energy_wh"] for row in found.values()) == pytest.approx(4900.0)  # type: ignore[misc]
+    assert (found[MONDAY]["energy_wh"], found[MONDAY]["quality"]) == (40.0, "MEASURED")
+
+
+@pytest.mark.parametrize(("day", "quarters"), [((2016, 3, 27), 92), ((2016, 10, 30), 100)], ids=["spring", "autumn"])
+def test_gap_of_a_clock_change_day_is_spread_over_the_quarters_it_has(day: tuple[int, int, int], quarters: int) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    bounds = [datetime(*day, tzinfo=berlin), datetime(*day, tzinfo=berlin) + timedelta(days=1)]
+    start, end = (bound.astimezone(UTC) for bound in bounds)
+    rows = [{"ts": at, "kind": Kind.REGISTER, "value": v} for at, v in ((start, 700.0), (end, 700.0 + 9200.0))]
+    found = slots(rows)
+    assert (len(found), min(found), max(found)) == (quarters, start, end - timedelta(minutes=15))
+    assert [row["energy_wh"] for row in found.values()] == pytest.approx([9200.0 / quarters] * quarters)
+    assert {row["quality"] for row in found.values()} == {"SUBSTITUTED"}
+
+
+def test_nothing_is_known_of_the_energy_across_a_reset() -> None:
+    for first_of_new in (0.0, 9e6):
+        values = [5000.0, 5100.0, first_of_new, first_of_new + 30]
+        rows = [
+            {"ts": MONDAY + i * timedelta(minutes=15), "kind": Kind.REGISTER, "value": v} for i, v in enumerate(values)
+        ]
+        rows[2]["series_start"] = "reset"
+        found = slots(rows)
+        assert [(start - MONDAY) // timedelta(minutes=15) for start in sorted(found)] == [0, 2]
+        assert [row["energy_wh"] for _, row in sorted(found.items())] == [100.0, 30.0]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("before", "after", "energy"), [(99_990.0, 30.0, 40.0), (999_999.75, 0.0, 0.25), (9e7, 2e3, 1e7 + 2e3)]
+)
+def test_a_rollover_conserves_the_energy_through_it(before: float, after: float, energy: float, sign: int) -> None:
+    rows = [
+        {"ts": MONDAY, "kind": Kind.REGISTER, "value": sign * before, "sign": sign},
+        {
+            "ts": MONDAY + timedelta(minutes=30),
+            "kind": Kind.REGISTER,
+            "value": sign * after,
+            "sign": sign,
+            "series_start": "rollover",
+        },
+    ]
+    found = slots(rows)
+    assert [row["energy_wh"] for row in found.values()] == pytest.approx([energy / 2] * 2, rel=1e-12)
+    assert {row["quality"] for row in found.values()} == {"SUBSTITUTED"}
+
+
+@pytest.mark.parametrize("before", [100_500.0, 3.0, 1e12])
+def test_a_rollover_from_nowhere_near_a_power_of_ten_is_no_energy(before: float) -> None:
+    rows = [
+        {"ts": MONDAY, "kind": Kind.REGISTER, "value": before},
+        {"ts": MONDAY + timedelta(minutes=15), "kind": Kind.REGISTER, "value": 5.0, "series_start": "rollover"},
+    ]
+    assert slots(rows) == {}
 
 
 def test_a_falling_register_is_no_energy_and_leaves_its_stretch_uncovered() -> None:

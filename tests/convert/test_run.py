@@ -233,6 +233,22 @@ def test_quarantined_readings_make_no_energy(store: Store) -> None:
     assert slots(store) == [(NOON, 0, 100.0, 1.0)]
 
 
+def test_suspects_make_no_energy_until_they_are_settled(store: Store) -> None:
+    store_registers(store, quarters(NOON, 100.0, start_wh=8_000.0))
+    store_registers(store, {NOON + 2 * QUARTER: 3.0}, verdict=Verdict.SUSPECT)
+    run(store, NOON + 2 * QUARTER + timedelta(minutes=2), forecast=False)
+    assert slots(store) == [(NOON, 0, 100.0, 1.0)]
+    with store.writing() as connection:
+        connection.execute(
+            ReadingRow.__table__.update()  # type: ignore[attr-defined]
+            .where(col(ReadingRow.verdict) == Verdict.SUSPECT)
+            .values(verdict=Verdict.GOOD, series_start="reset")
+        )
+    store_registers(store, {NOON + 3 * QUARTER: 23.0})
+    run(store, NOON + 3 * QUARTER + timedelta(minutes=2), forecast=False)
+    assert slots(store) == [(NOON, 0, 100.0, 1.0), (NOON + 2 * QUARTER, 0, 20.0, 1.0)]
+
+
 def test_a_long_history_is_converted_in_parts_with_the_same_result(sqlite_store: Store) -> None:
     first = NOON - timedelta(days=20)
     hours = 20 * 24

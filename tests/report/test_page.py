@@ -75,6 +75,17 @@ def test_tables_tell_what_differs_and_what_to_do(real_page: str) -> None:
     assert "slotfeed quarantine release 1 --reason" in text
 
 
+def test_suspects_stand_beside_the_quarantine_and_say_what_they_wait_for(
+    sqlite_store: Store, make_day, tmp_path: Path
+) -> None:
+    day = make_day(8)
+    day.quarantine(7, day.starts[5], verdict="suspect", broken="register_not_falling")
+    day.write(sqlite_store)
+    text = body(written(sqlite_store, day, tmp_path))
+    assert "In quarantine 0 nothing waits for a decision, 1 suspect" in text
+    assert "register_not_falling suspect, waits for later readings slotfeed quarantine release 1" in text
+
+
 def test_names_are_text_wherever_they_stand(sqlite_store: Store, make_day, tmp_path: Path) -> None:
     day = make_day(8)
     day.discrepancy(7, day.starts[5], evidence="</script><img src=x>", repair="<b>", diagnosis="<i>late")

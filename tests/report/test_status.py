@@ -178,6 +178,17 @@ def test_assets_that_left_the_file_count_no_more(sqlite_store: Store, make_day) 
     assert (found.assets, found.slots, found.not_final.count) == (2, 200, 0)
 
 
+def test_suspects_are_counted_by_themselves(sqlite_store: Store, make_day) -> None:
+    day = make_day(1)
+    day.quarantine(0, day.starts[0], broken="value_present")
+    for start in day.starts[1:3]:
+        day.quarantine(0, start, verdict="suspect", broken="register_not_falling")
+    day.write(sqlite_store)
+    found = status(sqlite_store, day.community)
+    assert (found.quarantined, found.suspect) == (1, 2)
+    assert found.quarantined_by_expectation == {"value_present": 1}
+
+
 def test_quarantine_of_a_period_is_what_was_stamped_or_received_in_it(store: Store, make_day) -> None:
     day = make_day(1)
     month_before = day.start - timedelta(days=30)

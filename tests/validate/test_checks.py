@@ -123,7 +123,9 @@ CASES = (
     register("more than a minute's energy in a second", (0.5, 200.75), ("", "within_rated_power"), step_s=1),
     register("spike", (100.0, 5e6, 101.0), ("", "within_rated_power", "")),
     register("drop to zero and back", (100.0, 0.0, 101.0), ("", "register_not_falling", "")),
-    register("long drop", (100.0, 0.0, 0.0, 1.0, 101.0), ("", *["register_not_falling"] * 3, "")),
+    register("long drop", (100.0, 0.0, 0.0, 101.0), ("", *["register_not_falling"] * 2, "")),
+    register("reset", (100.0, 0.0, 0.0, 1.0), ("",) * 4),
+    register("drop that nothing decides", (100.0, 0.0, 0.0), ("", *["register_not_falling"] * 2)),
     Case(
         "a reading unusable by itself is nobody's neighbour",
         (

@@ -15,7 +15,7 @@ def prepared(
 ) -> Callable[..., list[dict[str, Any]]]:
     def build(*rows: dict[str, Any], usable: tuple[tuple[str, datetime, float], ...] = ()) -> list[dict[str, Any]]:
         frame = pl.DataFrame([{"id": number, **values} for number, values in enumerate(rows)])
-        registers = pl.DataFrame(list(usable), schema=USABLE_REGISTERS, orient="row")
+        registers = pl.DataFrame([(*one, "") for one in usable], schema=USABLE_REGISTERS, orient="row")
         answer = prepare(
             frame.select(ROWS.names()).cast(dict(ROWS)), registers, channels(community), now=noon + timedelta(hours=1)
         )

@@ -3,6 +3,7 @@
 from alembic import context
 from sqlmodel import SQLModel
 
+import pipelines.store.source_tables
 import pipelines.store.tables  # noqa: F401 - registers the tables
 
 context.configure(

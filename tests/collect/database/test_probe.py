@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from sqlalchemy import make_url
 
-from pipelines.collect import probe
+from pipelines.collect.database.probe import probe_database
 from pipelines.community import MeterDatabase
 from pipelines.errors import Severity
 
@@ -19,7 +19,7 @@ def settings(url: str, **more: Any) -> MeterDatabase:
 
 
 def findings(url: str, **more: Any) -> list[tuple[str, str]]:
-    issues = probe("main", settings(url, **more), make_url(url))
+    issues = probe_database("main", settings(url, **more), make_url(url))
     assert all(issue.where == "source 'main'" and issue.severity is Severity.FAULT for issue in issues)
     return [(issue.field, f"{issue.problem} / {issue.remedy}") for issue in issues]
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import NoSuchModuleError
 
-from pipelines.collect.failures import QUERY_TIMEOUT_S, named_failures
+from pipelines.collect.database.failures import QUERY_TIMEOUT_S, named_failures
 from pipelines.errors import SourceError, SourceUnavailable
 
 CONNECT_TIMEOUT_S = 10

@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 from sqlalchemy import make_url
 
-from pipelines.collect.connection import open_source
+from pipelines.collect.database.connection import open_source
+from pipelines.collect.database.query import Asked
+from pipelines.collect.database.rows import fetch
 from pipelines.collect.local_time import Reach
-from pipelines.collect.meter_database import fetch
-from pipelines.collect.query import Asked
 from pipelines.community import MeterDatabase
 from pipelines.errors import SourceError
 

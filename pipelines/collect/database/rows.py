@@ -1,6 +1,6 @@
 """The meter database as a source: which rows are asked for, how, and what comes back.
 
-Rows leave this file as a frame of one row a value, `RAW`: strings, floats and stamps, but still in the
+Rows leave this file as a frame of one row a value, `ROWS`: strings, floats and stamps, but still in the
 source's own words (units, registers, quality codes) and, where it writes them so, in local time.
 """
 
@@ -13,8 +13,7 @@ from sqlalchemy import Connection, Result, inspect
 from sqlalchemy.exc import NoSuchTableError
 from sqlalchemy.types import TypeEngine
 
-from pipelines.collect.local_time import Reach
-from pipelines.collect.query import (
+from pipelines.collect.database.query import (
     ROW_ORDER,
     Asked,
     named_columns,
@@ -23,15 +22,14 @@ from pipelines.collect.query import (
     statement_of,
     table_name,
 )
-from pipelines.collect.stamps import LOCAL, numbers, read_clock, read_stamps, texts
+from pipelines.collect.database.stamps import LOCAL, numbers, read_clock, read_stamps, texts
+from pipelines.collect.local_time import Reach
+from pipelines.collect.source import ROWS
 from pipelines.community import MeterDatabase, TimeType
 from pipelines.errors import SourceError
 from pipelines.frames import INSTANT
 
 LONG_AGO = datetime(1971, 1, 1, tzinfo=UTC)
-
-RAW = ("meter", "register", "stamp", "stamp_end", "value", "unit", "quality", "ingested_at", "order")
-"""`order`: place of the row in the order that the source tells, or in which rows came."""
 
 
 def table_columns(connection: Connection, source: str, settings: MeterDatabase) -> dict[str, TypeEngine[Any]]:
@@ -50,6 +48,17 @@ def table_columns(connection: Connection, source: str, settings: MeterDatabase) 
             f"source '{source}': there is no table or view {settings.table}; there are {', '.join(tables) or 'none'}"
         ) from error
     return {each["name"]: each["type"] for each in found}
+
+
+def require_columns(connection: Connection, source: str, settings: MeterDatabase) -> dict[str, TypeEngine[Any]]:
+    """Names and types of the table's columns, among them all that the community file names.
+
+    Raises:
+        SourceError: there is no such table or view, or a column is missing.
+    """
+    types = table_columns(connection, source, settings)
+    _check(source, settings, list(types))
+    return types
 
 
 def existing_columns(connection: Connection, source: str, settings: MeterDatabase) -> list[str]:
@@ -78,7 +87,7 @@ def fetch(connection: Connection, source: str, settings: MeterDatabase, asked: A
     """Rows whose stamp lies in the reach, late ones before it, and some beside.
 
     Returns:
-        `RAW`; naive stamps are `LOCAL`, others `INSTANT`.
+        `ROWS`; naive stamps are `LOCAL`, others `INSTANT`.
 
     Raises:
         SourceError: a table or column is missing, or the statement isn't a SELECT.
@@ -97,8 +106,7 @@ def _run(connection: Connection, source: str, settings: MeterDatabase, asked: As
     dialect = connection.dialect.name
     if settings.sql is not None:
         return connection.execute(statement_of(source, settings, dialect, asked))
-    types = table_columns(connection, source, settings)
-    _check(source, settings, list(types))
+    types = require_columns(connection, source, settings)
     return connection.execute(selection_of(source, settings, dialect, asked, types))
 
 
@@ -135,9 +143,9 @@ def _frames(source: str, settings: MeterDatabase, found: Mapping[str, Sequence[o
     if settings.wide is None:
         yield common.with_columns(
             register=_registers(texts(values(columns.register_)), settings), value=numbers(values(columns.value))
-        ).select(RAW)
+        ).select(ROWS)
     for name, register in (settings.wide or {}).items():
-        yield common.with_columns(register=pl.lit(register), value=numbers(found[name])).select(RAW)
+        yield common.with_columns(register=pl.lit(register), value=numbers(found[name])).select(ROWS)
 
 
 def _registers(said: pl.Series, settings: MeterDatabase) -> pl.Series:

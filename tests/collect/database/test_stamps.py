@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.collect.stamps import numbers, read_clock, read_stamps, texts
+from pipelines.collect.database.stamps import numbers, read_clock, read_stamps, texts
 from pipelines.community import TimeType
 from pipelines.errors import SourceError
 

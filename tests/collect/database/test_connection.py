@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, make_url, text
 
-from pipelines.collect.connection import open_source
+from pipelines.collect.database.connection import open_source
 from pipelines.errors import AuthenticationError, SourceError, SourceUnavailable
 
 
@@ -93,7 +93,7 @@ def test_a_table_without_the_right_to_read_it_is_the_owners_matter(postgres_mete
 
 
 def test_a_query_that_takes_too_long_is_stopped(postgres_meters: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.collect.connection.QUERY_TIMEOUT_S", 0.001)
+    monkeypatch.setattr("pipelines.collect.database.connection.QUERY_TIMEOUT_S", 0.001)
     with pytest.raises(SourceUnavailable, match="index on meter and time"):
         ask(postgres_meters.url, "SELECT pg_sleep(30)")
 

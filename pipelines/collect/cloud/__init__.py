@@ -1,0 +1,1 @@
+"""What all vendor clouds share: the HTTP client, request budgets, logins, what a vendor is."""
