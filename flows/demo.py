@@ -113,7 +113,7 @@ async def run_demo(folder: Path, *, protocol: str) -> bool:
         await _replay_sunday(stage)
         await _end_the_day(stage)
         async with open_run("reconcile", stage.community_file, at=AFTERWARDS, tell=screens.show_run) as run:
-            await reconcile(run)
+            await reconcile(run, start=SUNDAY, end=MONDAY)
         return _close(stage)
 
 

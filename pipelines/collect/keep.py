@@ -15,6 +15,8 @@ from pipelines.collect.source import Fetch
 from pipelines.frames import INSTANT
 from pipelines.store import Cursor, ReadingRow, Store, Verdict, insert_rows, read_frame, upsert_rows
 
+NEARBY = timedelta(days=2)
+
 CURSORS = pl.Schema({"stream_id": pl.String(), "position": INSTANT, "changed_since": INSTANT})
 
 
@@ -87,8 +89,15 @@ def _stored(connection: Connection, readings: pl.DataFrame) -> pl.DataFrame:
 
 def _runs_of_days(stamps: pl.Series) -> list[tuple[datetime, datetime]]:
     """First and last stamp of each run of days without a day between: late rows lie far from the rest."""
+    known = stamps.drop_nulls()
+    oldest, newest = known.min(), known.max()
+    if not isinstance(oldest, datetime) or not isinstance(newest, datetime):
+        return []
+    # The usual case: nothing lies far from the rest.
+    if newest - oldest <= NEARBY:
+        return [(oldest, newest)]
     by_day = (
-        pl.LazyFrame({"ts": stamps.drop_nulls()})
+        pl.LazyFrame({"ts": known})
         .group_by(day=pl.col("ts").dt.truncate("1d"))
         .agg(first=pl.col("ts").min(), last=pl.col("ts").max())
         .sort("day")
@@ -110,34 +119,22 @@ def _move_cursors(
     connection: Connection, readings: pl.DataFrame, fetch: Fetch, moving: Collection[str], *, up_to_date: bool
 ) -> None:
     """Forward only, and only those that move: a run that finds nothing new leaves no trace."""
-    seen = (
-        readings.lazy()
-        .filter(pl.col("stream_id").is_in(list(moving)), pl.col("ts").is_not_null())
-        .group_by("stream_id")
-        .agg(
-            position=pl.col("ts").max(),
-            changed_since=pl.col("ingested_at").max().clip(upper_bound=fetch.received_at)
-            if up_to_date
-            else pl.lit(None, INSTANT),
-        )
-        .collect()
-    )
-    before = read_cursors(connection, seen["stream_id"].to_list())
-    moved = (
-        seen.lazy()
-        .join(before.lazy(), on="stream_id", how="left", suffix="_before")
-        .with_columns(
-            pl.max_horizontal("position", "position_before"),
-            pl.max_horizontal("changed_since", "changed_since_before"),
-        )
-        .filter(
-            pl.col("position").ne_missing(pl.col("position_before"))
-            | pl.col("changed_since").ne_missing(pl.col("changed_since_before"))
-        )
-        .select(CURSORS.names())
-        .collect()
-    )
-    rows: list[dict[str, Any]] = [
-        {**row, "updated_at": fetch.received_at, "run_id": fetch.run_id} for row in moved.to_dicts()
-    ]
+    seen = readings.group_by("stream_id").agg(position=pl.col("ts").max(), changed_since=pl.col("ingested_at").max())
+    newest = {
+        stream_id: (position, min(changed, fetch.received_at) if changed and up_to_date else None)
+        for stream_id, position, changed in seen.iter_rows()
+        if stream_id in moving and position is not None
+    }
+    before = {stream_id: (at, changed) for stream_id, at, changed in read_cursors(connection, newest).iter_rows()}
+    rows: list[dict[str, Any]] = []
+    for stream_id, now in newest.items():
+        was = before.get(stream_id, (None, None))
+        position, changed = (_later(*both) for both in zip(now, was, strict=True))
+        if (position, changed) != was:
+            row = {"stream_id": stream_id, "position": position, "changed_since": changed}
+            rows.append({**row, "updated_at": fetch.received_at, "run_id": fetch.run_id})
     upsert_rows(connection, Cursor, rows)
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max(filter(None, (one, other)), default=None)

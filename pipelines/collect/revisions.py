@@ -46,29 +46,35 @@ def fresh_readings(readings: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame
     stamped = _comparable(readings.lazy().filter(pl.col("ts").is_not_null()))
     known = _comparable(stored.lazy().filter(pl.col("ts").is_not_null()))
     newest = known.sort("revision").unique(KEY, keep="last", maintain_order=True)
-    several = stamped.filter(pl.len().over(KEY) > 1)
-    single = stamped.filter(pl.len().over(KEY) == 1)
-    fresh = pl.concat([_unlike(single, newest), _unlike(several, known)])
-    numbered = (
-        fresh.join(newest.select(*KEY, newest_revision="revision"), on=KEY, how="left", maintain_order="left")
-        .with_columns(revision=pl.col("newest_revision").fill_null(-1) + 1 + pl.int_range(pl.len()).over(KEY))
-        .join(_decided(several), on=KEY, how="left", maintain_order="left")
-        .with_columns(verdict=_verdict())
-        .select(FRESH.names())
-        .collect()
-    )
-    # The usual case: every reading has its stamp.
+    revisions = newest.select(*KEY, newest_revision="revision")
+    # The usual case: one value of each stamp, and every stamp could be read.
+    if not readings.select(KEY).is_duplicated().any():
+        single = _unlike(stamped, newest).join(revisions, on=KEY, how="left", maintain_order="left")
+        numbered = single.with_columns(
+            revision=pl.col("newest_revision").fill_null(-1) + 1, verdict=pl.lit(Verdict.NEW.value)
+        )
+    else:
+        several = stamped.filter(pl.len().over(KEY) > 1)
+        single = stamped.filter(pl.len().over(KEY) == 1)
+        fresh = pl.concat([_unlike(single, newest), _unlike(several, known)])
+        numbered = (
+            fresh.join(revisions, on=KEY, how="left", maintain_order="left")
+            .with_columns(revision=pl.col("newest_revision").fill_null(-1) + 1 + pl.int_range(pl.len()).over(KEY))
+            .join(_decided(several), on=KEY, how="left", maintain_order="left")
+            .with_columns(verdict=_verdict())
+        )
+    judged = numbered.select(FRESH.names()).collect()
     if not readings["ts"].null_count():
-        return numbered
-    return pl.concat([numbered, _fresh_without_stamp(readings, stored)])
+        return judged
+    return pl.concat([judged, _fresh_without_stamp(readings, stored)])
 
 
 def without_idle_substitutes(readings: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
     """The readings but for substitute values of instants of which a measured one is stored (VEE check 20)."""
+    if not (readings["quality"] == Quality.SUBSTITUTED.value).any():
+        return readings
     measured = stored.filter(pl.col("quality") == Quality.MEASURED.value, pl.col("verdict") != Verdict.DISCARDED.value)
     substitutes = readings.filter(pl.col("quality") == Quality.SUBSTITUTED.value)
-    if substitutes.is_empty():
-        return readings
     idle = substitutes.join(measured, on=KEY, how="semi")
     return readings.join(idle, on=[*KEY, "quality"], how="anti", maintain_order="left")
 

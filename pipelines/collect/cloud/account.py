@@ -19,7 +19,7 @@ from pipelines.community import Cloud, Community
 from pipelines.errors import AccountStopped, SlotfeedError
 from pipelines.frames import Quality
 from pipelines.settings import Secrets, source_password
-from pipelines.store import Store
+from pipelines.store import AccountRow, Store
 
 RESERVE = 0.1
 """Share of a month's requests that polling leaves for backfills and for people. Ours."""
@@ -109,7 +109,7 @@ def open_cloud(name: str, vendor: Vendor, settings: Cloud, around: Surroundings)
             until=known.stopped_until,
         )
     with open_account(name, vendor, settings, around) as account:
-        source = CloudSource(account, vendor, vendor.open(account), around, next_poll_at=known.next_poll_at)
+        source = CloudSource(account, vendor, vendor.open(account), around, known=known)
         yield source
         source.plan_next()
 
@@ -128,7 +128,7 @@ class CloudSource:
         session: Session,
         around: Surroundings,
         *,
-        next_poll_at: datetime | None,
+        known: AccountRow,
     ) -> None:
         settings = account.settings
         self.name = account.name
@@ -138,7 +138,7 @@ class CloudSource:
         self.step: timedelta | None = vendor.step
         self.memory = vendor.memory
         self._vendor, self._session, self._account, self._around = vendor, session, account, around
-        self._next_poll_at = next_poll_at
+        self._next_poll_at, self._polled_at = known.next_poll_at, known.polled_at
         self._live = around.gives_up is not None
         self._registers: set[str] = set()
         self._asked = False
@@ -158,9 +158,11 @@ class CloudSource:
         wanted = streams.group_by("meter", maintain_order=True).agg(pl.col("wanted").unique())
         channels = {meter: frozenset(registers) for meter, registers in wanted.iter_rows()}
         self._registers |= set(streams["wanted"])
-        quiet = self._is_quiet(fetch)
-        if quiet and not self._by_day:
+        in_the_dark = self._is_dark_since_the_last_poll(fetch)
+        early = not in_the_dark and self._is_early(fetch)
+        if early and not self._by_day:
             return Answer(rows=NO_ROWS, waits=self._pause(), holds=True)
+        quiet = early or in_the_dark
         ask = Ask(channels=channels, start=fetch.start, end=fetch.end, newest=fetch.open_end, quiet=quiet)
         with self._stopping():
             answer = self._session.read(ask)
@@ -173,8 +175,8 @@ class CloudSource:
             rows=answer.rows,
             failed=answer.failed,
             unknown=answer.unknown,
-            waits=self._pause() if quiet else answer.waits,
-            holds=quiet or answer.holds,
+            waits=self._pause() if early else answer.waits,
+            holds=early or answer.holds,
         )
 
     def plan_next(self) -> None:
@@ -194,15 +196,17 @@ class CloudSource:
         """All that is read of the account counts by daylight only."""
         return bool(self._registers) and self._registers <= self._vendor.by_day
 
-    def _is_quiet(self, fetch: Fetch) -> bool:
+    def _is_early(self, fetch: Fetch) -> bool:
+        """The account's requests are spread, and it isn't time yet."""
         if not self._live or self._next_poll_at is None:
             return False
-        if fetch.received_at < self._next_poll_at - timedelta(minutes=1):
-            return True
-        polled_at = read_account(self._around.store, self.name).polled_at
-        if not self._by_day or polled_at is None:
+        return fetch.received_at < self._next_poll_at - timedelta(minutes=1)
+
+    def _is_dark_since_the_last_poll(self, fetch: Fetch) -> bool:
+        """All that is read counts by daylight, and of the last there was everything is known."""
+        if not self._live or not self._by_day or self._polled_at is None:
             return False
-        since = max(polled_at - self.settle, fetch.received_at - WHOLE_DAY)
+        since = max(self._polled_at - self.settle, fetch.received_at - WHOLE_DAY)
         return light_hours(self._account.place, since, fetch.received_at) == 0
 
     def _pause(self) -> str:
@@ -210,7 +214,7 @@ class CloudSource:
         return (
             f"its monthly budget is spread: asked again from {when} on, by daylight"
             if self._by_day
-            else (f"its monthly budget is spread: asked again from {when} on")
+            else f"its monthly budget is spread: asked again from {when} on"
         )
 
     def _pace(self, now: datetime) -> timedelta:

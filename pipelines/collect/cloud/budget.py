@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection, delete, func, select
 from sqlmodel import col
@@ -106,29 +107,50 @@ class Budget:
             return None
         with self.store.writing() as connection:
             self._take_turn(connection)
+            used = self._used(connection, now)
             full = [
-                freed
+                room_at
                 for name, cost in all_costs.items()
-                if (freed := self._room_at(connection, self._by_name[name], cost, now)) is not None
+                if (room_at := self._room_at(self._by_name[name], used[name], cost, now)) is not None
             ]
             if full:
                 return max(full)
+            rows: list[dict[str, Any]] = []
             for name, cost in all_costs.items():
-                self._count(connection, self._by_name[name], cost, now)
+                bucket = self._by_name[name].bucket(now)
+                rows.append(
+                    {
+                        "account": self.account,
+                        "name": name,
+                        "bucket": bucket,
+                        "used": used[name].get(bucket, 0) + cost,
+                    }
+                )
+            # A new bucket is a good moment to forget those that count no more.
+            if any(row["bucket"] not in used[row["name"]] for row in rows):
+                self._forget(connection, used)
+            upsert_rows(connection, QuotaRow, rows)
         return None
 
     def standings(self, now: datetime) -> list[Standing]:
         """How much of each limit is used."""
         with self.store.reading() as connection:
-            return [self._standing(connection, limit, now) for limit in self._by_name.values()]
+            used = self._used(connection, now)
+        return [
+            Standing(
+                limit=limit,
+                used=sum(used[name].values()),
+                frees=limit.frees(min(used[name])) if used[name] else None,
+            )
+            for name, limit in self._by_name.items()
+        ]
 
     def _take_turn(self, connection: Connection) -> None:
         if connection.dialect.name == "postgresql":
             connection.execute(select(func.pg_advisory_xact_lock(zlib.crc32(f"budget {self.account}".encode()))))
 
-    def _room_at(self, connection: Connection, limit: Limit, cost: int, now: datetime) -> datetime | None:
+    def _room_at(self, limit: Limit, used: Mapping[datetime, int], cost: int, now: datetime) -> datetime | None:
         """When `cost` more requests fit; None: now."""
-        used = self._used(connection, limit, now)
         excess = sum(used.values()) + cost - limit.most
         if excess <= 0:
             return None
@@ -139,26 +161,20 @@ class Budget:
         # More at once than the limit ever allows.
         return limit.frees(limit.bucket(now))
 
-    def _used(self, connection: Connection, limit: Limit, now: datetime) -> dict[datetime, int]:
+    def _used(self, connection: Connection, now: datetime) -> dict[str, dict[datetime, int]]:
+        """Limit -> bucket -> requests, of buckets that still count."""
         row = QuotaRow
-        query = select(col(row.bucket), col(row.used)).where(
-            col(row.account) == self.account, col(row.name) == limit.name
-        )
-        return {bucket: used for bucket, used in connection.execute(query) if limit.frees(bucket) > now}
+        query = select(col(row.name), col(row.bucket), col(row.used)).where(col(row.account) == self.account)
+        used: dict[str, dict[datetime, int]] = {name: {} for name in self._by_name}
+        for name, bucket, count in connection.execute(query):
+            limit = self._by_name.get(name)
+            if limit is not None and limit.frees(bucket) > now:
+                used[name][bucket] = count
+        return used
 
-    def _standing(self, connection: Connection, limit: Limit, now: datetime) -> Standing:
-        used = self._used(connection, limit, now)
-        return Standing(limit=limit, used=sum(used.values()), frees=limit.frees(min(used)) if used else None)
-
-    def _count(self, connection: Connection, limit: Limit, cost: int, now: datetime) -> None:
-        row, bucket = QuotaRow, limit.bucket(now)
-        same = (col(row.account) == self.account, col(row.name) == limit.name)
-        before = connection.execute(select(col(row.used)).where(*same, col(row.bucket) == bucket)).scalar_one_or_none()
-        if before is None:
-            # A new bucket: a good moment to forget those that count no more.
-            old = connection.execute(select(col(row.bucket)).where(*same)).scalars()
-            gone = [each for each in old if limit.frees(each) <= now]
-            if gone:
-                connection.execute(delete(row).where(*same, col(row.bucket).in_(gone)))
-        counted = {"account": self.account, "name": limit.name, "bucket": bucket, "used": (before or 0) + cost}
-        upsert_rows(connection, QuotaRow, [counted])
+    def _forget(self, connection: Connection, used: Mapping[str, Mapping[datetime, int]]) -> None:
+        """Drop the buckets that aren't among those that still count."""
+        row = QuotaRow
+        for name, counting in used.items():
+            of_limit = (col(row.account) == self.account, col(row.name) == name)
+            connection.execute(delete(row).where(*of_limit, col(row.bucket).not_in(list(counting))))

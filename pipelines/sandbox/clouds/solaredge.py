@@ -9,10 +9,13 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
+from astral import Observer
+from astral.sun import elevation
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import QueryParams
@@ -36,6 +39,9 @@ POWER_UNITS = {"W": 1.0, "KW": 1e-3, "MW": 1e-6}
 
 TOLD_AFTER = timedelta(minutes=10)
 """A bucket's value is null until so long after its end. Ours: the capture tells only that 17:00 was null at 17:05."""
+
+TOWN = Observer(latitude=52.5, longitude=13.37)
+"""Berlin, which gives the demo's time zone its name."""
 
 AWAKE = 3
 """An inverter tells 0.0 so many quarter hours before it makes energy, and null before: the captured morning."""
@@ -263,11 +269,14 @@ class _Desk:
                 yield bucket, None if quiet and not energy_wh else energy_wh
 
     def _asleep(self, unit: Unit) -> list[bool]:
-        """Of each quarter hour, whether nothing is made in it nor a little before or after."""
+        """Of each quarter hour, whether nothing is made in it nor a little before or after, and the sun is down."""
         known = self._by_step.get((unit.device, QUARTER))
         if known is None:
             made = unit.energy_wh["production"]
-            known = [not any(made[max(n - AWAKE, 0) : n + AWAKE + 1]) for n in range(len(made))]
+            known = [
+                not any(made[max(n - AWAKE, 0) : n + AWAKE + 1]) and not _sun_is_up(unit.first + n * QUARTER)
+                for n in range(len(made))
+            ]
             self._by_step[unit.device, QUARTER] = known
         return known
 
@@ -337,6 +346,12 @@ def _instant(query: QueryParams, name: str, default: datetime) -> datetime:
     if not 2000 <= found.year <= 2200:
         raise refused
     return (found if found.tzinfo else found.replace(tzinfo=ZONE)).astimezone(UTC)
+
+
+@cache
+def _sun_is_up(quarter: datetime) -> bool:
+    """At the beginning or the end of a quarter hour, in the demo's town."""
+    return any(elevation(TOWN, instant, with_refraction=False) > 0 for instant in (quarter, quarter + QUARTER))
 
 
 def _unit(query: QueryParams, default: str, known: Mapping[str, float]) -> str:

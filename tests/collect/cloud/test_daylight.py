@@ -19,11 +19,11 @@ DAY = timedelta(days=1)
     [
         (BERLIN, datetime(2016, 12, 21, 11, tzinfo=UTC), False),
         (BERLIN, datetime(2016, 12, 21, 22, tzinfo=UTC), True),
-        # Sunrise 7:15, sunset 14:54 UTC; 3 degrees below the horizon some 25 minutes before and after.
-        (BERLIN, datetime(2016, 12, 21, 6, 40, tzinfo=UTC), True),
-        (BERLIN, datetime(2016, 12, 21, 7, 5, tzinfo=UTC), False),
-        (BERLIN, datetime(2016, 12, 21, 15, 5, tzinfo=UTC), False),
-        (BERLIN, datetime(2016, 12, 21, 15, 30, tzinfo=UTC), True),
+        # Civil twilight begins at 6:34 and ends at 15:35 UTC.
+        (BERLIN, datetime(2016, 12, 21, 6, 25, tzinfo=UTC), True),
+        (BERLIN, datetime(2016, 12, 21, 6, 45, tzinfo=UTC), False),
+        (BERLIN, datetime(2016, 12, 21, 15, 25, tzinfo=UTC), False),
+        (BERLIN, datetime(2016, 12, 21, 15, 45, tzinfo=UTC), True),
         # Sydney's noon is 2:00 UTC.
         (SYDNEY, datetime(2016, 6, 21, 2, tzinfo=UTC), False),
         (SYDNEY, datetime(2016, 6, 21, 14, tzinfo=UTC), True),
@@ -42,9 +42,9 @@ def test_dark_or_not(place: Place | None, instant: datetime, dark: bool) -> None
 @pytest.mark.parametrize(
     ("place", "day", "hours"),
     [
-        # From sunrise to sunset, and 25 minutes of twilight at both ends.
-        (BERLIN, datetime(2016, 12, 21, tzinfo=UTC), 7.65 + 0.85),
-        (BERLIN, datetime(2016, 6, 21, tzinfo=UTC), 16.83 + 0.95),
+        # From sunrise to sunset, and civil twilight at both ends.
+        (BERLIN, datetime(2016, 12, 21, tzinfo=UTC), 7.65 + 1.37),
+        (BERLIN, datetime(2016, 6, 21, tzinfo=UTC), 16.83 + 1.65),
         (TROMSO, datetime(2016, 6, 21, tzinfo=UTC), 24.0),
         (None, datetime(2016, 12, 21, tzinfo=UTC), 24.0),
     ],
@@ -64,8 +64,8 @@ def test_dark_quarters_lie_between_dusk_and_dawn() -> None:
     noon = datetime(2016, 12, 21, 12, tzinfo=UTC)
     quarters = dark_quarters(BERLIN, noon, noon + DAY)
     quarter_hour = timedelta(minutes=15)
-    assert abs(quarters[0] - datetime(2016, 12, 21, 15, 22, tzinfo=UTC)) <= quarter_hour
-    assert abs(quarters[-1] - datetime(2016, 12, 22, 6, 35, tzinfo=UTC)) <= quarter_hour
+    assert abs(quarters[0] - datetime(2016, 12, 21, 15, 35, tzinfo=UTC)) <= quarter_hour
+    assert abs(quarters[-1] - datetime(2016, 12, 22, 6, 19, tzinfo=UTC)) <= quarter_hour
     steps = {after - before for before, after in pairwise(quarters)}
     assert steps == {quarter_hour}, "one night without a gap"
     for quarter in (quarters[0], quarters[-1]):

@@ -406,12 +406,17 @@ def test_holes_resets_and_falls_come_as_the_meter_tells_them(stage: Any) -> None
 
 def test_own_limit_ends_a_live_run_and_holds_up_a_backfill(stage: Any) -> None:
     wanted = [(meter, "import") for meter in METERS]
-    with (
-        stage.open("inexogy", limits={"requests": 3}) as source,
-        pytest.raises(AccountStopped, match="budget of requests is spent"),
-    ):
-        stage.read(source, SIX, SIX + QUARTER, *wanted)
+    with stage.open("inexogy", limits={"requests": 3}) as source:
+        answer = stage.read(source, SIX, SIX + QUARTER, *wanted)
+    assert answer.rows["meter"].n_unique() == 3, "what was paid for is kept"
+    (stopped,) = answer.failed.values()
+    assert isinstance(stopped, AccountStopped)
     assert asked(stage, "/readings") == 3
+    with (
+        pytest.raises(AccountStopped, match="budget of requests is spent"),
+        stage.open("inexogy", limits={"requests": 3}),
+    ):
+        pass
     stage.clock.set(stage.clock.now() + timedelta(hours=1))
     with stage.open("inexogy", live=False, limits={"requests": 3}) as source:
         answer = stage.read(source, SIX, SIX + QUARTER, *wanted)
