@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from flows import screens
 from pipelines.clock import WallClock
@@ -20,6 +21,8 @@ sources = typer.Typer(no_args_is_help=True, help="Meter databases and vendor clo
 File = Annotated[Path, typer.Option("--community", "-c", envvar="SLOTFEED_COMMUNITY", help="The community file.")]
 Name = Annotated[str, typer.Argument(help="Of the source in the community file.")]
 DEFAULT_FILE = Path("community.yaml")
+
+UNUSED_SHOWN = 20
 
 PATIENCE = timedelta(minutes=2)
 """What a person waits for a vendor."""
@@ -46,20 +49,8 @@ def list_(
         for asset in opening.community.assets
         for stream in asset.streams
     }
-    rows = [
-        {
-            "source": source,
-            "device": device.device,
-            "name": device.name,
-            "register": register or "-",
-            "newest": f"{device.newest:%Y-%m-%d %H:%M} UTC" if device.newest else "",
-            "used by": users.get((source, device.device, register or None), ""),
-        }
-        for source, devices in found.items()
-        for device in devices
-        for register in device.registers or ("",)
-    ]
-    screens.show_rows("Devices", rows, empty="The sources have no device")
+    for source, devices in found.items():
+        _show_devices(source, devices, users)
     _show_unused(found, users)
     for error in failed.values():
         screens.show_error(error)
@@ -73,24 +64,10 @@ def quota(community: File = DEFAULT_FILE) -> None:
     from pipelines.collect.people import quotas
 
     found = quotas(_opening(community), WallClock().now())
-    rows = [
-        {
-            "source": one.source,
-            "vendor": one.title,
-            "limit": standing.limit.name,
-            "used": f"{standing.used:,}",
-            "of": f"{standing.limit.most:,}",
-            "left": f"{standing.left:,}",
-            "per": _per(standing.limit.per),
-            "next freed": f"{standing.frees:%Y-%m-%d %H:%M} UTC" if standing.frees else "",
-            "means": standing.limit.says,
-        }
-        for one in found
-        for standing in one.standings
-    ]
-    screens.show_rows("Requests", rows, empty="No source has a limit")
+    if not found:
+        screens.out.print("No source is an account with a limit")
     for one in found:
-        _show_account(one)
+        _show_quota(one)
 
 
 @sources.command()
@@ -116,6 +93,19 @@ def resume(name: Name, community: File = DEFAULT_FILE) -> None:
     screens.out.print(f"{name} is asked again from the next run on" if was_stopped else f"{name} wasn't stopped")
 
 
+def _show_devices(source: str, devices: "list[Device]", users: dict[tuple[str, str, str | None], str]) -> None:
+    screens.out.print(f"[bold]{source}[/]: {len(devices)} device(s)")
+    for device in devices:
+        told = [device.name] if device.name else []
+        if device.newest:
+            told.append(f"last heard of {device.newest:%Y-%m-%d %H:%M} UTC")
+        screens.out.print(escape(f"  {device.device}  {', '.join(told)}"), soft_wrap=True)
+        for register in device.registers or ("",):
+            user = users.get((source, device.device, register or None))
+            use = f"read for [green]{escape(user)}[/]" if user else "[dim]not read[/]"
+            screens.out.print(f"    {escape(register or 'no register'):<14} {use}", soft_wrap=True)
+
+
 def _show_unused(found: "dict[str, list[Device]]", users: dict[tuple[str, str, str | None], str]) -> None:
     unused = [
         f'{{source: {source}, device: "{device.device}", register: {register}}}'
@@ -125,21 +115,40 @@ def _show_unused(found: "dict[str, list[Device]]", users: dict[tuple[str, str, s
         if (source, device.device, register) not in users
     ]
     if unused:
-        screens.out.print(f"Streams that no asset uses yet, as they would stand in the file ({len(unused)}):")
-        for line in unused[:20]:
+        screens.out.print(f"\nStreams that no asset reads yet, as they would stand in the file ({len(unused)}):")
+        for line in unused[:UNUSED_SHOWN]:
             screens.out.print(f"  - {line}", soft_wrap=True, markup=False)
+        if len(unused) > UNUSED_SHOWN:
+            screens.out.print(f"  and {len(unused) - UNUSED_SHOWN} more")
+
+
+def _show_quota(one: "Quota") -> None:
+    screens.out.print(f"[bold]{one.source}[/]: {escape(one.title)}")
+    for standing in one.standings:
+        limit = standing.limit
+        freed = f"; the oldest is freed at {standing.frees:%Y-%m-%d %H:%M} UTC" if standing.frees else ""
+        colour = "red" if not standing.left else "green"
+        screens.out.print(
+            f"  {limit.name:<16} [{colour}]{standing.left:,} left[/] of {limit.most:,} {_per(limit.per)}, "
+            f"{standing.used:,} used{freed}\n                   [dim]{escape(limit.says)}[/]",
+            soft_wrap=True,
+        )
+    if not one.standings:
+        screens.out.print("  no limit is known")
+    _show_account(one)
 
 
 def _show_account(one: "Quota") -> None:
     account = one.account
     if account.stopped_until is not None and account.stopped_until > WallClock().now():
         screens.out.print(
-            f"[yellow]{one.source}[/] is stopped until {account.stopped_until:%Y-%m-%d %H:%M} UTC: {account.reason}",
+            f"  [yellow]stopped[/] until {account.stopped_until:%Y-%m-%d %H:%M} UTC: {escape(account.reason)}\n"
+            f"  When that is mended: slotfeed sources resume {one.source}",
             soft_wrap=True,
         )
     elif account.next_poll_at is not None:
         screens.out.print(
-            f"{one.source}: asked last at {account.polled_at:%Y-%m-%d %H:%M} UTC, next from "
+            f"  asked last at {account.polled_at:%Y-%m-%d %H:%M} UTC, next from "
             f"{account.next_poll_at:%Y-%m-%d %H:%M} UTC on",
             soft_wrap=True,
         )
@@ -147,11 +156,11 @@ def _show_account(one: "Quota") -> None:
 
 def _per(span: timedelta | None) -> str:
     if span is None:
-        return "month"
+        return "a calendar month"
     minutes = span / timedelta(minutes=1)
     if minutes < 2:
-        return f"{span.total_seconds():g} s"
-    return f"{minutes:g} min" if minutes < 120 else f"{minutes / 60:g} h"
+        return f"in any {span.total_seconds():g} s"
+    return f"in any {minutes:g} min" if minutes < 120 else f"in any {minutes / 60:g} h"
 
 
 def _opening(path: Path) -> "Opening":

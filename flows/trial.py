@@ -1,7 +1,6 @@
 """`slotfeed check --connect`: whether the sources and the exchange are what the community file says."""
 
 import asyncio
-import tempfile
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from pipelines.community import Community
 from pipelines.errors import ConfigurationError, Issue, SlotfeedError
 from pipelines.exchange import open_exchange
 from pipelines.settings import EXCHANGE_PASSWORD, EXCHANGE_USERNAME, Secrets
-from pipelines.store import open_store
+from pipelines.store.own import open_own_store
 
 PATIENCE = timedelta(minutes=1)
 """What a person waits for."""
@@ -21,23 +20,25 @@ PATIENCE = timedelta(minutes=1)
 async def try_connections(community: Community, folder: Path) -> list[Issue]:
     """Connect to each source and log in at the exchange; every trouble as an issue."""
     secrets, clock = Secrets(folder), WallClock()
-    # The store of a try is thrown away: a stopped account is tried all the same. The few requests it costs are within
-    # the reserve that polling leaves.
-    with tempfile.TemporaryDirectory() as own:
-        store = open_store(f"sqlite:///{own}/try.sqlite")
+    issues: list[Issue] = []
+    try:
+        # The community's own store: vendors count what a try costs, so it is counted here too.
+        store = open_own_store(community, folder, secrets)
+    except ConfigurationError as error:
+        issues += error.issues
+    except SlotfeedError as error:
+        remedy = "Correct `database`, or see that the database can be reached"
+        issues.append(Issue(where="database", field="", problem=str(error), remedy=remedy))
+    else:
+        gives_up = clock.now() + PATIENCE
         opening = Opening(
-            store=store,
-            community=community,
-            secrets=secrets,
-            folder=folder,
-            clock=clock,
-            gives_up=clock.now() + PATIENCE,
+            store=store, community=community, secrets=secrets, folder=folder, clock=clock, gives_up=gives_up
         )
         try:
-            probed = [await asyncio.to_thread(probe, name, opening) for name in community.sources]
+            for name in community.sources:
+                issues += await asyncio.to_thread(probe, name, opening)
         finally:
             store.close()
-    issues: list[Issue] = [issue for found in probed for issue in found]
     try:
         async with open_exchange(
             base_url=community.exchange.base_url,

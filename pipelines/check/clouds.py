@@ -9,7 +9,8 @@ from pipelines.check.finding import Finding, did_you_mean, fault, listed, notice
 from pipelines.check.loopback import is_loopback
 from pipelines.collect.catalogue import find_vendor, vendor_names
 from pipelines.collect.cloud.vendor import Vendor
-from pipelines.community import METER_DATABASE, Cloud
+from pipelines.community import METER_DATABASE, POWER_W, Cloud
+from pipelines.frames import Kind
 
 COMMON = frozenset({"type", "url", "overlap", "settle", "limits"})
 
@@ -40,28 +41,31 @@ def cloud_findings(draft: Draft) -> Iterator[Finding]:
     yield from _twin_findings(draft)
 
 
-def _vendors(sources: object) -> dict[str, Vendor]:
+def _vendors(sources: object) -> dict[str, Vendor | None]:
+    """Each cloud source's vendor; None where there is none of its type."""
     if not isinstance(sources, Mapping):
         return {}
     kinds = {str(name): one.get("type") for name, one in sources.items() if isinstance(one, Mapping)}
-    found = {name: find_vendor(kind) for name, kind in kinds.items() if isinstance(kind, str)}
-    return {name: vendor for name, vendor in found.items() if vendor is not None}
+    return {name: find_vendor(kind) for name, kind in kinds.items() if isinstance(kind, str) and kind != METER_DATABASE}
 
 
-def _asset(asset: object, vendors: Mapping[str, Vendor]) -> object:
+def _asset(asset: object, vendors: Mapping[str, Vendor | None]) -> object:
     if not isinstance(asset, Mapping) or not isinstance(asset.get("streams"), list):
         return asset
     return {**asset, "streams": [_stream(stream, vendors) for stream in asset["streams"]]}
 
 
-def _stream(stream: object, vendors: Mapping[str, Vendor]) -> object:
-    if not isinstance(stream, Mapping) or (vendor := vendors.get(str(stream.get("source")))) is None:
+def _stream(stream: object, vendors: Mapping[str, Vendor | None]) -> object:
+    if not isinstance(stream, Mapping) or str(stream.get("source")) not in vendors:
         return stream
-    channel = vendor.channels.get(str(stream.get("register")))
-    if channel is None:
-        # The register is the fault to tell; what follows from it needn't be told as well.
-        channel = next(iter(vendor.channels.values()))
-    return {"kind": channel.kind.value, "unit": channel.unit, **stream}
+    vendor = vendors[str(stream.get("source"))]
+    channel = vendor.channels.get(str(stream.get("register"))) if vendor else None
+    # Where there is no such type or register, that is the fault to tell; what follows from it needn't be told as well.
+    kind, unit = (channel.kind, channel.unit) if channel else (Kind.INTERVAL, "Wh")
+    # Nor does half of a contradiction make one in itself.
+    if stream.get("kind", kind) == Kind.POWER or str(stream.get("unit", unit)) in POWER_W:
+        kind, unit = Kind.POWER, "W"
+    return {"kind": kind.value, "unit": unit, **stream}
 
 
 def _setting_findings(name: str, cloud: Part[Cloud], vendor: Vendor) -> Iterator[Finding]:

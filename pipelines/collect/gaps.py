@@ -14,7 +14,7 @@ from sqlmodel import col
 
 from pipelines.collect.source import Fetch
 from pipelines.collect.windows import Window
-from pipelines.frames import INSTANT
+from pipelines.frames import INSTANT, Quality
 from pipelines.store import CHUNK, GapRow, read_frame, upsert_rows
 
 GAPS = pl.Schema(
@@ -31,6 +31,9 @@ GAPS = pl.Schema(
 FIRST_PAUSE = timedelta(minutes=15)
 LONGEST_PAUSE = timedelta(days=1)
 """Between two questions for the same gap: doubled each time, a day at most. Ours."""
+
+TWILIGHT = timedelta(hours=2)
+"""So long before and after the dark an inverter may sleep and tell nothing. Ours."""
 
 SLACK = 1.5
 """Readings further apart than so many steps have one missing between them. Ours: polling isn't punctual."""
@@ -96,15 +99,18 @@ def find_gaps(readings: pl.DataFrame, before: pl.DataFrame, step: timedelta) -> 
     """Where a reading is missing between two others.
 
     Args:
-        readings: `stream_id`, `ts`, `ts_end`: what came, in any order.
+        readings: `stream_id`, `ts`, `ts_end`, `quality`: what came, in any order.
         before: `stream_id`, `position`: newest reading known before.
         step: between two readings of a stream.
 
     Returns:
-        stream_id, starts, ends.
+        stream_id, starts, ends. What is short and borders on a substitute value is left out: the source substitutes
+        what can't be, and what lies next to it hardly is.
     """
     ends = pl.coalesce("ts_end", "ts")
-    known = readings.filter(pl.col("ts").is_not_null()).select("stream_id", "ts", until=ends)
+    known = readings.filter(pl.col("ts").is_not_null()).select(
+        "stream_id", "ts", until=ends, sure=pl.col("quality") != Quality.SUBSTITUTED.value
+    )
     first = known.group_by("stream_id").agg(oldest=pl.col("ts").min())
     # What was known before matters only where it lies before all that came: else what came tells more.
     earlier = (
@@ -115,7 +121,10 @@ def find_gaps(readings: pl.DataFrame, before: pl.DataFrame, step: timedelta) -> 
     # A span's cursor is its start; its end is a step later.
     spans = readings.group_by("stream_id").agg(is_span=pl.col("ts_end").is_not_null().any())
     earlier = earlier.join(spans, on="stream_id").select(
-        "stream_id", "ts", until=pl.when("is_span").then(pl.col("until") + step).otherwise("until")
+        "stream_id",
+        "ts",
+        until=pl.when("is_span").then(pl.col("until") + step).otherwise("until"),
+        sure=pl.lit(value=True),
     )
     return (
         pl.concat([known, earlier])
@@ -123,9 +132,11 @@ def find_gaps(readings: pl.DataFrame, before: pl.DataFrame, step: timedelta) -> 
         .with_columns(
             starts=pl.col("until").cum_max().shift(1).over("stream_id"),
             is_span=(pl.col("until") > pl.col("ts")).any().over("stream_id"),
+            sure=pl.col("sure") & pl.col("sure").shift(1).over("stream_id"),
         )
         # Spans leave no room between them; instants are a step apart.
         .filter(pl.col("ts") - pl.col("starts") > pl.when("is_span").then(step * (SLACK - 1)).otherwise(step * SLACK))
+        .filter(pl.col("sure") | (pl.col("ts") - pl.col("starts") > TWILIGHT))
         .select("stream_id", "starts", ends="ts")
     )
 

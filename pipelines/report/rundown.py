@@ -66,6 +66,7 @@ def feed_in_words(community: Community, summary: Mapping[str, Any], problems: Se
     lines = [f"**{community.community.name}**", ""]
     if collected := summary.get("collect"):
         lines.append(f"- collected {collected['fetched']:,} readings, {collected['stored']:,} of them new or changed")
+        lines += _coverage(collected.get("coverage", {}))
     if validated := summary.get("validate"):
         broken = ", ".join(f"{name} {count:,}" for name, count in validated["by_expectation"].items())
         lines.append(
@@ -96,6 +97,21 @@ def reconcile_in_words(community: Community, summary: Mapping[str, Any], problem
             f"- {found['closed']:,} earlier discrepancies are closed",
         ]
     return "\n".join(lines + _problems(problems))
+
+
+def _coverage(coverage: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What the sources still owe, and what they had to say beside."""
+    lines = []
+    for source, of in coverage.items():
+        told = []
+        if late := len(of["due"]):
+            told.append(f"{late:,} of {of['streams']:,} streams end before {of['asked_until']}")
+        if gaps := of["gaps"]:
+            told.append(f"{gaps:,} gap(s) will be asked for again")
+        told += of["notes"]
+        if told:
+            lines.append(f"- source '{source}': {'; '.join(told)}")
+    return lines
 
 
 def _problems(problems: Sequence[str]) -> list[str]:

@@ -224,7 +224,10 @@ class CloudSource:
         place = self._account.place if self._by_day else None
         hours = light_hours(place, now, ends)
         polls = (standing.left - RESERVE * standing.limit.most) / max(self._account.http.requests, 1)
-        return min(timedelta(hours=hours / polls), LONGEST_PAUSE) if polls > 0 else LONGEST_PAUSE
+        if polls <= 0:
+            return LONGEST_PAUSE
+        # Nothing new is there before a further step has passed.
+        return max(min(timedelta(hours=hours / polls), LONGEST_PAUSE), self._vendor.step)
 
     @contextlib.contextmanager
     def _stopping(self) -> Iterator[None]:
@@ -240,4 +243,5 @@ class CloudSource:
         until = now + LOGIN_STOP
         if isinstance(error, AccountStopped):
             until = now + WHOLE_DAY if error.until is None else error.until
-        stop_account(self._around.store, self.name, now=now, until=until, reason=str(error))
+        reason = str(error).removeprefix(f"source '{self.name}', ").rstrip(".")
+        stop_account(self._around.store, self.name, now=now, until=until, reason=reason)
