@@ -78,6 +78,13 @@ sources:
     # What the quality column says -> MEASURED, SUBSTITUTED, ESTIMATED, PROVISIONAL, MISSING or UNUSABLE:
     # quality_map: {"220": MEASURED, "67": SUBSTITUTED}
 
+  # Vendor clouds, in place of the meter database or beside it. Their passwords, keys and tokens are named in the same
+  # way: SLOTFEED_SOURCE_ROOF_PASSWORD is that of `roof`. `slotfeed sources list` shows what an account has to read.
+  # roof: {type: solaredge}
+  # flats: {type: inexogy, username: member@example.org}
+  # cellar: {type: home_assistant, url: "http://homeassistant.local:8123"}
+  # Further types: fusionsolar, with a username, and victron_vrm.
+
 assets:
   - name: Flat 1                                              # (6)
     uuid: 5f9c3e13-f75d-42af-92e4-55244faec4b4                # (7) the asset's, from the exchange
@@ -94,6 +101,9 @@ assets:
     rated_power_kw: 5
     streams:
       - {source: meters, device: "1EMH0012345678", register: "1-0:2.8.0", kind: register, unit: kWh}
+
+  # The streams of a cloud name a register that its vendor has, and need no kind and unit:
+  #   - {source: roof, device: "2051001", register: production}
 
   # Of a stream there is more to say where it needs it:
   #   label: start              # start, end or instant: what the stamp of an interval or a power tells

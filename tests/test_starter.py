@@ -7,8 +7,10 @@ import pytest
 import yaml
 
 from pipelines.check import check_community, read_community
+from pipelines.collect.catalogue import vendor_names
 from pipelines.community import AssetType
 from pipelines.errors import ConfigurationError, Severity
+from pipelines.frames import Kind
 from pipelines.starter import example_yaml, write_starter, yaml_from_registry
 
 LOAD = "5f9c3e13-f75d-42af-92e4-55244faec4b4"
@@ -72,6 +74,22 @@ def test_the_example_s_commented_choices_are_right_too(tmp_path: Path) -> None:
     assert sum(line not in lines for line in opened) == len(chosen) + 1  # time_zone stands twice
     path.write_text("\n".join(opened), encoding="utf-8")
     assert faults(path) == []
+
+
+def test_the_example_s_clouds_are_right_too(tmp_path: Path) -> None:
+    path = tmp_path / "community.yaml"
+    example = example_yaml()
+    clouds = re.findall(r"^  # ((?:roof|flats|cellar): {.*})$", example, re.MULTILINE)
+    (stream,) = re.findall(r"^  #   - ({source: roof.*})$", example, re.MULTILINE)
+    opened = re.sub(r"^  # (?=(?:roof|flats|cellar): {)", "  ", example, flags=re.MULTILINE)
+    own = '{source: meters, device: "1EMH0012345678", register: "1-0:2.8.0", kind: register, unit: kWh}'
+    assert own in opened
+    path.write_text(opened.replace(own, stream), encoding="utf-8")
+    assert faults(path) == []
+    kinds = set(re.findall(r"type: (\w+)", " ".join(clouds)))
+    further = set(re.findall(r"\w+", example.partition("# Further types: ")[2].partition("\n")[0]))
+    assert kinds | further >= set(vendor_names()), "every vendor is named"
+    assert read_community(path).assets[1].streams[0].kind is Kind.INTERVAL
 
 
 def test_a_registry_s_file_lacks_exactly_what_is_marked(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pipelines.collect.catalogue import vendor_of
-from pipelines.collect.cloud.account import Surroundings, open_account, place_of
+from pipelines.collect.cloud.account import open_account
 from pipelines.collect.cloud.budget import Standing
 from pipelines.collect.cloud.standing import read_account, resume_account
 from pipelines.collect.run import Opening, open_source
@@ -47,7 +47,7 @@ def quotas(opening: Opening, now: datetime) -> list[Quota]:
         if not isinstance(settings, Cloud):
             continue
         vendor = vendor_of(name, settings)
-        with open_account(name, vendor, settings, _around(opening)) as account:
+        with open_account(name, vendor, settings, opening.surroundings()) as account:
             # A session knows what an account's limits are where they depend on its devices.
             vendor.open(account)
             standings = tuple(account.http.budget.standings(now))
@@ -78,7 +78,7 @@ def authorise(opening: Opening, name: str, ask: Callable[[str], str]) -> str:
         raise ConfigurationError(
             [_issue(name, f"{vendor.title} knows no authorisation by its owner", "Set its secret")]
         )
-    with open_account(name, vendor, settings, _around(opening)) as account:
+    with open_account(name, vendor, settings, opening.surroundings()) as account:
         told = vendor.authorise(account, ask)
     resume_account(opening.store, name)
     return told
@@ -105,15 +105,3 @@ def _account_settings(opening: Opening, name: str) -> Cloud:
 
 def _issue(name: str, problem: str, remedy: str) -> Issue:
     return Issue(where=f"source '{name}'", field="", problem=problem, remedy=remedy)
-
-
-def _around(opening: Opening) -> Surroundings:
-    return Surroundings(
-        store=opening.store,
-        secrets=opening.secrets,
-        folder=opening.folder,
-        place=place_of(opening.community),
-        now=opening.clock.now,
-        gives_up=opening.gives_up,
-        sleep=opening.sleep,
-    )

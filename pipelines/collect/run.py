@@ -53,6 +53,18 @@ class Opening:
 
     sleep: Callable[[float], None] = time.sleep
 
+    def surroundings(self) -> Surroundings:
+        """What vendor accounts are opened with."""
+        return Surroundings(
+            store=self.store,
+            secrets=self.secrets,
+            folder=self.folder,
+            place=place_of(self.community),
+            now=self.clock.now,
+            gives_up=self.gives_up,
+            sleep=self.sleep,
+        )
+
 
 @contextlib.contextmanager
 def open_source(name: str, opening: Opening) -> Iterator[Source]:
@@ -67,16 +79,7 @@ def open_source(name: str, opening: Opening) -> Iterator[Source]:
         with open_database(name, settings, opening.secrets, opening.folder) as database:
             yield database
         return
-    around = Surroundings(
-        store=opening.store,
-        secrets=opening.secrets,
-        folder=opening.folder,
-        place=place_of(opening.community),
-        now=opening.clock.now,
-        gives_up=opening.gives_up,
-        sleep=opening.sleep,
-    )
-    with open_cloud(name, vendor_of(name, settings), settings, around) as cloud:
+    with open_cloud(name, vendor_of(name, settings), settings, opening.surroundings()) as cloud:
         yield cloud
 
 

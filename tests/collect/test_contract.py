@@ -4,7 +4,10 @@ The truth is the emulated fleet's, from which both the clouds and the meter data
 vendor in, add it to `MEASURED`.
 """
 
+import base64
 import contextlib
+import logging
+import re
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -425,7 +428,8 @@ def test_one_broken_answer_is_asked_again(cloud: Place, fault: CloudFault) -> No
     assert cloud.readings().height > 0
 
 
-def test_no_secret_is_left_anywhere(cloud: Place, tmp_path: Path) -> None:
+def test_no_secret_is_left_anywhere(cloud: Place, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
     cloud.collect()
     cloud.world.faults.replace([CloudRule(do=CloudFault.HTML)])
     cloud.clock.set(cloud.clock.now() + 2 * HOUR)
@@ -435,4 +439,9 @@ def test_no_secret_is_left_anywhere(cloud: Place, tmp_path: Path) -> None:
     kept = [path for path in tmp_path.rglob("*") if path.is_file()]
     # A websocket that isn't opened has no answer, and what answers a login is never kept.
     assert any("unreadable" in str(path) for path in kept) or cloud.kind in {"home_assistant", "fusionsolar"}
-    assert not [path for path in kept if SECRET.encode() in path.read_bytes()]
+    coded = base64.b64encode(f"me:{SECRET}".encode())
+    assert not [path for path in kept if SECRET.encode() in path.read_bytes() or coded in path.read_bytes()]
+    assert caplog.records, "the clients do log"
+    assert SECRET not in caplog.text
+    assert coded.decode() not in caplog.text
+    assert not re.search("xsrf", caplog.text, re.IGNORECASE)

@@ -7,7 +7,7 @@ import pytest
 from pipelines.collect.database.source import wording_of
 from pipelines.collect.database.stamps import LOCAL
 from pipelines.collect.normalise import Readings, normalise, stream_frame
-from pipelines.collect.source import ROWS, Fetch
+from pipelines.collect.source import ROWS, Fetch, Wording
 from pipelines.community import MeterDatabase, Stream
 from pipelines.frames import INSTANT
 
@@ -152,3 +152,25 @@ def test_each_stream_in_its_own_zone() -> None:
     rows = raw({"stamp": wall}, {"stamp": wall, "meter": "2"}, naive=True)
     frame = read(rows, settings, {}, {"device": "2", "time_zone": "Europe/London"}).frame
     assert dict(frame.select("stream_id", "ts").rows()) == {"m/1/-": NOON - timedelta(hours=1), "m/2/-": NOON}
+
+
+@pytest.mark.parametrize(
+    ("kind", "begins", "open_end", "wanted"),
+    [
+        pytest.param("register", NOON + timedelta(seconds=3), False, False, id="a snapshot after a closed window"),
+        pytest.param("register", NOON + timedelta(seconds=3), True, True, id="a snapshot of this moment"),
+        pytest.param("register", NOON + timedelta(hours=30), True, True, id="a register from the future"),
+        pytest.param("interval", NOON - timedelta(minutes=5), True, False, id="a span that is under way"),
+        pytest.param("interval", NOON + timedelta(minutes=2), True, False, id="a span that begins as it is asked for"),
+        pytest.param("interval", NOON + timedelta(hours=30), True, True, id="a span from the future"),
+        pytest.param("interval", NOON - QUARTER, False, True, id="a span that is over"),
+    ],
+)
+def test_what_lies_behind_the_window(kind: str, begins: datetime, open_end: bool, wanted: bool) -> None:
+    stream = Stream.model_validate({**STREAM, "kind": kind})
+    asked = Fetch(
+        source="m", start=NOON - QUARTER, end=NOON, since=None, received_at=NOON, run_id="r", open_end=open_end
+    )
+    frame = raw({"stamp": begins, "stamp_end": begins + QUARTER})
+    found = normalise(frame, stream_frame([stream], "UTC", QUARTER), Wording(tells_register=False), asked)
+    assert found.frame.height == wanted

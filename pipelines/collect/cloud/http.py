@@ -10,6 +10,7 @@ A vendor's session says with `Manners` how it logs in and what its own error for
 """
 
 import contextlib
+import logging
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -389,6 +390,8 @@ def _tls_context() -> ssl.SSLContext:
 @contextlib.contextmanager
 def open_client(base_url: str) -> Iterator[httpx.Client]:
     """Connections to a vendor for as long as they are needed."""
+    # At DEBUG it would log headers, and with them logins and tokens.
+    logging.getLogger("httpcore").setLevel(logging.INFO)
     limits = httpx.Limits(max_connections=CONCURRENCY, max_keepalive_connections=CONCURRENCY)
     with httpx.Client(
         base_url=base_url, timeout=TIMEOUT, limits=limits, follow_redirects=False, verify=_tls_context()

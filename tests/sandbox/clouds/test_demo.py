@@ -19,7 +19,7 @@ def test_every_assigned_channel_tells_the_energy_of_its_asset() -> None:
         "inexogy": 4,
         "solaredge": 2,
         "victron_vrm": 2,
-        "fusionsolar": 3,
+        "fusionsolar": 2,
         "home_assistant": 15,
     }
     fleet = demo_fleet()
