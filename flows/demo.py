@@ -152,7 +152,7 @@ async def _stage(folder: Path, protocol: str) -> AsyncIterator[Stage]:
 
 async def _load_saturday(stage: Stage) -> None:
     screens.out.print(
-        f"[bold]1[/] A sandbox exchange serves on {stage.exchange.base_url}, five vendor clouds on "
+        f"[bold]1[/] A sandbox exchange serves on {stage.exchange.base_url}, {len(vendors())} vendor clouds on "
         f"{stage.clouds.base_url}, a meter database stands in {stage.folder}"
     )
     screens.out.print(f"[bold]2[/] Loading Saturday {SATURDAY.astimezone(ZONE):%Y-%m-%d} as history")

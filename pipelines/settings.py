@@ -4,7 +4,8 @@ Names (NAME is the source's in capitals):
 
     SLOTFEED_EXCHANGE_USERNAME, SLOTFEED_EXCHANGE_PASSWORD   or GSy's own API_CLIENT_USERNAME, API_CLIENT_PASSWORD
     SLOTFEED_DATABASE_PASSWORD                               of slotfeed's database, where its URL names a user
-    SLOTFEED_SOURCE_<NAME>_PASSWORD                          of a meter database, where its URL names a user
+    SLOTFEED_SOURCE_<NAME>_PASSWORD                          of a source: its database's, where the URL names a user;
+                                                             its vendor account's password, key or token
 """
 
 import os
