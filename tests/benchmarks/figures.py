@@ -63,18 +63,17 @@ def _alone(work: Callable[..., Any], *arguments: object) -> Any:
 
 
 def _reading_table(found: dict[Account, tuple[Fetched, Stored]]) -> Table:
-    heads = ("devices", "windows", "readings", "requests", "fewest\npossible", "ratio", "waited\n(simul.)")
-    times = ("fetch +\nnormalise", "with\nstore", "devices/s\nw. store", "peak\nRSS")
+    heads = ("devices /\nwindows", "readings", "requests", "fewest\npossible", "ratio", "waited\n(simulated)")
+    times = ("fetch +\nnormalise", "with\nstore", "devices\nper s", "peak RSS\nMiB")
     table = Table(title="Reading 2016-10-29, a day in Berlin, by the quarter hour or finer", box=box.SIMPLE)
-    table.add_column("", no_wrap=True)
+    table.add_column("", min_width=20)
     for head in (*heads, *times):
         table.add_column(head, justify="right")
     for account, (fetched, stored) in found.items():
         fewest = account.fewest_requests()
         table.add_row(
             account.api.title,
-            f"{account.devices}",
-            f"{fetched.windows}",
+            f"{account.devices:,} / {fetched.windows}",
             f"{stored.readings:,}",
             f"{stored.requests:,}",
             f"{fewest:,}",
@@ -83,18 +82,18 @@ def _reading_table(found: dict[Account, tuple[Fetched, Stored]]) -> Table:
             f"{fetched.seconds:.1f} s",
             f"{stored.seconds:.1f} s",
             f"{account.devices / stored.seconds:.0f}",
-            f"{stored.peak_mib:.0f} MiB",
+            f"{stored.peak_mib:.0f}",
         )
     return table
 
 
 def _parsing_table(found: dict[Account, Parsed]) -> Table:
     table = Table(title=f"Parsing: CPU time, one core, one polars thread, {REPEATS} times", box=box.SIMPLE)
-    table.add_column("", no_wrap=True)
+    table.add_column("", min_width=20)
     for head in ("JSON", "points", "median", "minimum", "points/s\nmedian", "points/s\nbest", "plain loop\nmedian"):
         table.add_column(head, justify="right")
-    table.add_column("times as fast\nas the loop", justify="right")
-    table.add_column(f"goal\n{GOAL:,}/s")
+    table.add_column("times the\nloop's", justify="right")
+    table.add_column("goal")
     for account, parsed in found.items():
         table.add_row(
             account.api.title,

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median
 from typing import Any
 from unittest import mock
@@ -19,8 +18,8 @@ import httpx
 import polars as pl
 from accounts import Account
 from reading import Tape, open_source, questions, surroundings
-from waits import Sandbox, Waits
 
+from pipelines.clock import FixedClock
 from pipelines.collect.cloud.http import CloudHttp, Reply
 from pipelines.collect.cloud.websocket import Talk
 from pipelines.collect.vendors import home_assistant
@@ -68,9 +67,9 @@ def parse(account: Account, tape: Tape) -> Parsed:
     """Both ways on the same bytes, in turn."""
     bodies = [body for what, (_, _, body) in tape.replies.items() if _tells_points(what)] + tape.messages
     peer = PEERS[account.vendor]
-    folder, waits = Path(tape.folder), Waits(Sandbox(account.url))
+    clock = FixedClock(tape.at)
     seconds, peer_seconds = [], []
-    with surroundings(account, waits, folder) as around, _replaying(tape) as prepare:
+    with surroundings(account, clock, _never, tape.folder) as around, _replaying(tape) as prepare:
         for _ in range(REPEATS):
             with open_source(account, around, prepare) as source:
                 frame, windows = questions(account, source, around)
@@ -92,6 +91,10 @@ def _cpu(work: Callable[[], Any]) -> tuple[float, Any]:
     began = time.process_time()
     made = work()
     return time.process_time() - began, made
+
+
+def _never(seconds: float) -> None:
+    raise RuntimeError(f"a tape was waited for ({seconds:.0f} s)")
 
 
 def _compare(vendor: str, rows: pl.DataFrame, points: list[Point]) -> None:

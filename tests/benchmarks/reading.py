@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -13,6 +13,7 @@ from unittest import mock
 from accounts import END, START, Account
 from waits import Sandbox, Waits
 
+from pipelines.clock import Clock
 from pipelines.collect.cloud.account import CloudSource, Surroundings, open_account, place_of
 from pipelines.collect.cloud.http import CloudHttp, Reply
 from pipelines.collect.cloud.standing import read_account
@@ -37,8 +38,11 @@ class Tape:
     messages: list[bytes] = field(default_factory=list)
     """Of the websocket."""
 
-    folder: str = ""
+    folder: Path
     """Where the account kept its list of devices."""
+
+    at: datetime
+    """The time at which the vendor was first asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +67,9 @@ class Stored:
 
 
 @contextmanager
-def surroundings(account: Account, waits: Waits, folder: Path) -> Iterator[Surroundings]:
+def surroundings(
+    account: Account, clock: Clock, sleep: Callable[[float], None], folder: Path
+) -> Iterator[Surroundings]:
     """A backfill's, with an empty store that only counts requests."""
     store = open_store(f"sqlite:///{folder / 'store.sqlite'}")
     try:
@@ -72,9 +78,9 @@ def surroundings(account: Account, waits: Waits, folder: Path) -> Iterator[Surro
             secrets=account.secrets(folder),
             folder=folder,
             place=place_of(account.community()),
-            now=waits.now,
+            now=clock.now,
             gives_up=None,
-            sleep=waits.sleep,
+            sleep=sleep,
         )
     finally:
         store.close()
@@ -111,8 +117,9 @@ def questions(account: Account, source: CloudSource, around: Surroundings) -> tu
 
 def fetch(account: Account, folder: Path) -> Fetched:
     """Ask for the day and make readings of it, keeping the vendor's answers on a tape."""
-    waits, tape = Waits(Sandbox(account.url)), Tape(folder=str(folder))
-    with surroundings(account, waits, folder) as around, _recording(tape) as prepare, waits.watching():
+    waits = Waits(Sandbox(account.url))
+    tape = Tape(folder=folder, at=waits.now())
+    with surroundings(account, waits, waits.sleep, folder) as around, _recording(tape) as prepare, waits.watching():
         began, readings = time.perf_counter(), 0
         with open_source(account, around, prepare) as source:
             frame, windows = questions(account, source, around)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlmodel import SQLModel, select
+from sqlmodel import SQLModel
 
 from pipelines.clock import FixedClock
 from pipelines.collect.catalogue import find_vendor
@@ -172,7 +172,7 @@ class Place:
         validate(self.store, self.community, now=self.ours.now(), run_id="r")
         table = SQLModel.metadata.tables["reading"]
         with self.store.reading() as connection:
-            rows = connection.execute(select(table).order_by(table.c.ts, table.c.id)).mappings()
+            rows = connection.execute(table.select().order_by(table.c.ts, table.c.id)).mappings()
             return [dict(row) for row in rows]
 
     def failures(self) -> list[str]:
@@ -309,15 +309,15 @@ def test_points_of_one_stamp_that_agree_are_one(web: Place) -> None:
     assert [row["verdict"] for row in web.judged()] == ["good"] * 4
 
 
-AHEAD = NOW + 3 * HOUR
+AHEAD = NOW + 60 * HOUR
 
 
 def tell_the_future(place: Place) -> None:
-    """The newest value has a stamp of three hours from now."""
+    """The newest value has a stamp of sixty hours from now."""
     points = quarters(4, first=NOW - HOUR, counts=place.kind.counts)
     # Present readings have one stamp for all.
     points = points[:0] if place.kind.live else points
-    place.tell(place.kind.body(place.device, [*points, (AHEAD, 54_000.0)]), live=True)
+    place.tell(place.kind.body(place.device, [*points, (AHEAD, 54_000.0 if place.kind.counts else 1000.0)]), live=True)
 
 
 def test_a_stamp_from_the_future_is_quarantined(web: Place) -> None:
@@ -333,11 +333,10 @@ def test_a_cursor_does_not_follow_a_stamp_from_the_future(web: Place) -> None:
     tell_the_future(web)
     web.collect(live=True)
     web.world.faults.replace([])
-    # For longer than any source is read again nothing runs.
+    # Nothing runs for longer than any source reads again.
     web.sleep(30 * 3600)
     web.collect(live=True)
-    due = web.ours.now() - 28 * HOUR
-    assert min(row["ts"] for row in web.judged() if row["ts"] > NOW + QUARTER and row["ts"] != AHEAD) <= due
+    assert min(row["ts"] for row in web.judged() if row["ts"] > NOW + QUARTER) <= NOW + HOUR
 
 
 def test_a_billion_kilowatt_hours_are_quarantined(web: Place) -> None:

@@ -21,7 +21,7 @@ from sqlmodel import SQLModel, select
 
 from pipelines.clock import FixedClock
 from pipelines.collect.catalogue import find_vendor, vendor_names
-from pipelines.collect.people import list_devices
+from pipelines.collect.people import list_devices, quotas
 from pipelines.collect.run import Opening, collect
 from pipelines.collect.summary import CollectSummary
 from pipelines.community import Community
@@ -35,7 +35,7 @@ from pipelines.sandbox.clouds.fleet import Fleet, Unit
 from pipelines.sandbox.clouds.serve import in_thread
 from pipelines.sandbox.clouds.world import World
 from pipelines.settings import Secrets
-from pipelines.store import ReadingRow, Store, read_frame, table_of
+from pipelines.store import ReadingRow, Store, open_store, read_frame, table_of
 
 QUARTER = timedelta(minutes=15)
 HOUR = timedelta(hours=1)
@@ -161,6 +161,18 @@ class Place:
     def secrets(self) -> Secrets:
         return Secrets(self.folder, environment={"SLOTFEED_SOURCE_ACC_PASSWORD": self.secret})
 
+    def opening(self) -> Opening:
+        """What the commands of people are given."""
+        return Opening(
+            store=self.store,
+            community=self.community(),
+            secrets=self.secrets,
+            folder=self.folder,
+            clock=self.clock,
+            gives_up=self.clock.now() + HOUR,
+            sleep=self.sleep,
+        )
+
     def collect(
         self, *, start: datetime | None = None, end: datetime | None = None, also: str | None = None
     ) -> CollectSummary:
@@ -249,12 +261,19 @@ def find_channel(kind: str, register: str) -> Any:
     return vendor.channels[register]
 
 
-@pytest.fixture(params=sorted(MEASURED))
-def place(request: pytest.FixtureRequest, sqlite_store: Store, tmp_path: Path) -> Iterator[Place]:
-    """Each kind of source in turn, at noon of the first day."""
+@contextlib.contextmanager
+def placed(kind: str, store: Store, folder: Path) -> Iterator[Place]:
+    """At noon of the first day."""
     world = World(fleet=demo_fleet(), clock=FixedClock(NOON + timedelta(minutes=2)), username="me", secret=SECRET)
     with in_thread(world) as url:
-        yield Place(kind=request.param, world=world, url=url, store=sqlite_store, folder=tmp_path)
+        yield Place(kind=kind, world=world, url=url, store=store, folder=folder)
+
+
+@pytest.fixture(params=sorted(MEASURED))
+def place(request: pytest.FixtureRequest, sqlite_store: Store, tmp_path: Path) -> Iterator[Place]:
+    """Each kind of source in turn."""
+    with placed(request.param, sqlite_store, tmp_path) as found:
+        yield found
 
 
 @pytest.fixture
@@ -270,16 +289,7 @@ def test_every_vendor_keeps_the_contract() -> None:
 
 def test_devices_are_listed_with_the_registers_that_streams_name(place: Place) -> None:
     place.fill()
-    opening = Opening(
-        store=place.store,
-        community=place.community(),
-        secrets=place.secrets,
-        folder=place.folder,
-        clock=place.clock,
-        gives_up=place.clock.now() + HOUR,
-        sleep=place.sleep,
-    )
-    found, failed = list_devices(opening, ["acc"])
+    found, failed = list_devices(place.opening(), ["acc"])
     assert not failed
     devices = {device.device: device for device in found["acc"]}
     for number in (place.measured.unit, place.measured.other):
@@ -348,6 +358,23 @@ def test_a_gateway_that_comes_back_is_filled_in(place: Place) -> None:
         return
     during = place.readings().filter(pl.col("ts") >= gone, pl.col("ts_end") <= gone + 6 * HOUR)
     assert during["value"].sum() == pytest.approx(sum(place.truth(gone, gone + 6 * HOUR).values()))
+
+
+@pytest.mark.parametrize("kind", ["solaredge", "fusionsolar", "inexogy"])
+def test_accounts_budgets_and_gaps_are_kept_in_postgresql_too(kind: str, postgres_url: str, tmp_path: Path) -> None:
+    store = open_store(postgres_url)
+    with placed(kind, store, tmp_path) as place:
+        gone = NOON + HOUR
+        device = place.unit(place.measured.unit).device
+        place.live(gone)
+        place.suffer(Offline(device=device, what="offline", start=gone, end=gone + 2 * HOUR))
+        place.live(gone + 4 * HOUR + timedelta(minutes=2))
+        place.agrees(NOON - HOUR, gone + 3 * HOUR)
+        opening = place.opening()
+        (quota,) = quotas(opening, place.clock.now())
+        assert any(standing.used for standing in quota.standings)
+        assert quota.account.polled_at is not None
+    store.close()
 
 
 def test_what_was_never_measured_is_no_zero(place: Place) -> None:
