@@ -8,7 +8,7 @@ UV := $(BIN)/uv
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: demo test check format lock setup browser postgres clean help
+.PHONY: demo test check bench format lock setup browser postgres clean help
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ check: $(READY)  ## Lint, types and the rules of the house
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+
+bench: $(READY)  ## Figures: reading a day of a thousand devices at each vendor
+	@$(BIN)/python tests/benchmarks/clouds.py
 
 format: $(READY)  ## Format and mend what ruff can
 	@$(BIN)/ruff format .

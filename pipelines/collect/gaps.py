@@ -7,6 +7,7 @@ long as the source keeps what a device sends late.
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import polars as pl
 from sqlalchemy import Connection, delete, select
@@ -153,15 +154,25 @@ def note_gaps(
         fetch: the window.
         asked: streams that the window was asked for and that the source answered for.
     """
-    inside = known.filter(
-        pl.col("stream_id").is_in(list(asked)), pl.col("starts") >= fetch.start, pl.col("ends") <= fetch.end
+    touched = known.filter(
+        pl.col("stream_id").is_in(list(asked)), pl.col("starts") < fetch.end, pl.col("ends") > fetch.start
     )
+    whole = (pl.col("starts") >= fetch.start) & (pl.col("ends") <= fetch.end)
+    inside, partly = touched.filter(whole), touched.filter(~whole)
     for stream_id, starts in inside.select("stream_id", "starts").iter_rows():
         connection.execute(delete(GapRow).where(col(GapRow.stream_id) == stream_id, col(GapRow.starts) == starts))
-    rows = []
+    rows: list[dict[str, Any]] = []
+    if not fetch.open_end:
+        # What is longer than a window, or partly forgotten by the source, is asked for in parts. It stays as it is, but
+        # has been asked for; that a live run's newest window reaches into it doesn't count.
+        once = partly.filter(pl.col("asked_at") < fetch.received_at)
+        rows += once.with_columns(pl.col("asked") + 1, asked_at=fetch.received_at).to_dicts()
     for stream_id, starts, ends in found.iter_rows():
+        around = pl.col("stream_id") == stream_id, pl.col("starts") <= starts, pl.col("ends") >= ends
+        if partly.filter(*around).height:
+            continue
         # A gap that is filled in part is the same gap as before, grown smaller.
-        same = inside.filter(pl.col("stream_id") == stream_id, pl.col("starts") <= starts, pl.col("ends") >= ends)
+        same = inside.filter(*around)
         rows.append(
             {
                 "stream_id": stream_id,

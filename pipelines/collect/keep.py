@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, func, or_, select, update
 from sqlmodel import col
 
 from pipelines.collect.revisions import STORED, fresh_readings, overtaken, without_idle_substitutes
-from pipelines.collect.source import Fetch
+from pipelines.collect.source import FUTURE, Fetch
 from pipelines.frames import INSTANT
 from pipelines.store import Cursor, ReadingRow, Store, Verdict, insert_rows, read_frame, upsert_rows
 
@@ -26,6 +26,11 @@ class Kept:
 
     stored: int
     corrected: int
+
+
+def latest_stamp(fetch: Fetch) -> datetime:
+    """Readings stamped later than this were not there when they were asked for, whatever they say."""
+    return max(fetch.received_at, fetch.end) + FUTURE
 
 
 def read_cursors(connection: Connection, stream_ids: Collection[str]) -> pl.DataFrame:
@@ -119,11 +124,16 @@ def _move_cursors(
     connection: Connection, readings: pl.DataFrame, fetch: Fetch, moving: Collection[str], *, up_to_date: bool
 ) -> None:
     """Forward only, and only those that move: a run that finds nothing new leaves no trace."""
-    seen = readings.group_by("stream_id").agg(position=pl.col("ts").max(), changed_since=pl.col("ingested_at").max())
+    # A stamp from the future must not carry a cursor over what is yet to be measured.
+    seen = (
+        readings.filter(pl.col("ts") <= latest_stamp(fetch))
+        .group_by("stream_id")
+        .agg(position=pl.col("ts").max(), changed_since=pl.col("ingested_at").max())
+    )
     newest = {
         stream_id: (position, min(changed, fetch.received_at) if changed and up_to_date else None)
         for stream_id, position, changed in seen.iter_rows()
-        if stream_id in moving and position is not None
+        if stream_id in moving
     }
     before = {stream_id: (at, changed) for stream_id, at, changed in read_cursors(connection, newest).iter_rows()}
     rows: list[dict[str, Any]] = []

@@ -7,12 +7,9 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from pipelines.collect.local_time import Reach, localise, reach, to_local
-from pipelines.collect.source import STREAMS, Fetch, Wording
+from pipelines.collect.source import FUTURE, STREAMS, Fetch, Wording
 from pipelines.community import ENERGY_WH, POWER_W, Label, Stream
 from pipelines.frames import READINGS, Kind, Quality, conform
-
-FUTURE = timedelta(minutes=3)
-"""A span that begins later than this after the run can't be one that is under way. Ours."""
 
 LONGEST_SPAN = timedelta(days=1)
 """Where rows tell start and end themselves, none is taken to last longer."""

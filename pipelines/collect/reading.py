@@ -9,8 +9,8 @@ import polars as pl
 from sqlalchemy import Connection
 
 from pipelines.collect.gaps import Cadence, due_windows, find_gaps, note_gaps, read_gaps
-from pipelines.collect.keep import Kept, keep, read_cursors
-from pipelines.collect.normalise import FUTURE, Readings, normalise, stream_frame
+from pipelines.collect.keep import Kept, keep, latest_stamp, read_cursors
+from pipelines.collect.normalise import Readings, normalise, stream_frame
 from pipelines.collect.source import OF_THE_WHOLE, Answer, Fetch, Source
 from pipelines.collect.summary import Counts, Coverage
 from pipelines.collect.windows import Window, plan
@@ -176,15 +176,13 @@ class _Reader:
         self, readings: Readings, fetch: Fetch, *, answered: set[str], live: bool, holds: bool, unasked: bool
     ) -> Kept:
         moving: set[str] = set() if holds else self._moving & answered
+        plausible = readings.frame.filter(pl.col("ts") <= latest_stamp(fetch))
         step = self._source.step
         found = None
         if step and not unasked and self._gaps is not None:
             positions = {"stream_id": list(self._positions), "position": list(self._positions.values())}
             before = pl.DataFrame(positions, schema={"stream_id": pl.String(), "position": pl.Datetime("us", "UTC")})
-            usable = readings.frame.filter(
-                pl.col("stream_id").is_in(list(answered)), pl.col("ts") <= fetch.received_at + FUTURE
-            )
-            found = find_gaps(usable, before, step)
+            found = find_gaps(plausible.filter(pl.col("stream_id").is_in(list(answered))), before, step)
         known = self._gaps
 
         def beside(connection: Connection) -> None:
@@ -200,8 +198,8 @@ class _Reader:
             yielding=self._source.wording.own_substitutes,
             beside=beside,
         )
-        for stream_id, newest in readings.frame.group_by("stream_id").agg(pl.col("ts").max()).iter_rows():
-            if newest is not None and stream_id in moving:
+        for stream_id, newest in plausible.group_by("stream_id").agg(pl.col("ts").max()).iter_rows():
+            if stream_id in moving:
                 self._positions[stream_id] = max(newest, self._positions.get(stream_id, newest))
         return kept
 

@@ -31,6 +31,9 @@ STREAMS = pl.Schema(
 """Streams of one source. `meter`: the device. `wanted`: its register, empty for none. `span`: how long a value lasts,
 null for one at an instant; `ends`: its stamp tells its end. `zone`: of naive stamps."""
 
+FUTURE = timedelta(minutes=3)
+"""What is stamped later than this after the run has a wrong clock; no cursor follows it. Ours."""
+
 OF_THE_WHOLE = (AuthenticationError, AccountStopped)
 """Failures that concern the whole account, even where they met one device."""
 

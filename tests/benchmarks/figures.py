@@ -28,6 +28,7 @@ GOAL = 300_000
 """Points per second and core. Ours."""
 
 WIDTH = 118
+STYLE: dict[str, Any] = {"box": box.SIMPLE, "padding": (0, 1, 0, 0), "pad_edge": False}
 
 REGISTERS = {"inexogy": "import", "solaredge": "production", "victron_vrm": "consumption", "home_assistant": "energy"}
 """What is read of each device; of FusionSolar's, the first that the device has."""
@@ -63,17 +64,22 @@ def _alone(work: Callable[..., Any], *arguments: object) -> Any:
 
 
 def _reading_table(found: dict[Account, tuple[Fetched, Stored]]) -> Table:
-    heads = ("devices /\nwindows", "readings", "requests", "fewest\npossible", "ratio", "waited\n(simulated)")
-    times = ("fetch +\nnormalise", "with\nstore", "devices\nper s", "peak RSS\nMiB")
-    table = Table(title="Reading 2016-10-29, a day in Berlin, by the quarter hour or finer", box=box.SIMPLE)
-    table.add_column("", min_width=20)
+    heads = ("devices,\nwindows", "readings", "requests", "fewest\npossible", "ratio", "waited\n(simul.)")
+    times = ("fetch +\nnormalise", "with\nstore", "devices\nper s", "peak\nMiB")
+    table = Table(
+        title="Reading 2016-10-29, a day in Berlin, by the quarter hour or finer",
+        box=box.SIMPLE,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    table.add_column("", no_wrap=True)
     for head in (*heads, *times):
-        table.add_column(head, justify="right")
+        table.add_column(head, justify="right", no_wrap=True)
     for account, (fetched, stored) in found.items():
         fewest = account.fewest_requests()
         table.add_row(
             account.api.title,
-            f"{account.devices:,} / {fetched.windows}",
+            f"{account.devices:,}, {fetched.windows}",
             f"{stored.readings:,}",
             f"{stored.requests:,}",
             f"{fewest:,}",
@@ -88,12 +94,17 @@ def _reading_table(found: dict[Account, tuple[Fetched, Stored]]) -> Table:
 
 
 def _parsing_table(found: dict[Account, Parsed]) -> Table:
-    table = Table(title=f"Parsing: CPU time, one core, one polars thread, {REPEATS} times", box=box.SIMPLE)
-    table.add_column("", min_width=20)
+    table = Table(
+        title=f"Parsing: CPU time, one core, one polars thread, {REPEATS} times",
+        box=box.SIMPLE,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    table.add_column("", no_wrap=True)
     for head in ("JSON", "points", "median", "minimum", "points/s\nmedian", "points/s\nbest", "plain loop\nmedian"):
-        table.add_column(head, justify="right")
-    table.add_column("times the\nloop's", justify="right")
-    table.add_column("goal")
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("times the\nloop's", justify="right", no_wrap=True)
+    table.add_column("goal", no_wrap=True)
     for account, parsed in found.items():
         table.add_row(
             account.api.title,

@@ -19,18 +19,21 @@ class Sandbox:
 
     url: str
 
+    def __post_init__(self) -> None:
+        self._client = httpx.Client(base_url=f"{self.url}/sandbox")
+
     def now(self) -> datetime:
-        return datetime.fromisoformat(httpx.get(f"{self.url}/sandbox/clock").raise_for_status().json()["now"])
+        return datetime.fromisoformat(self._client.get("/clock").raise_for_status().json()["now"])
 
     def move(self, to: datetime) -> None:
-        httpx.put(f"{self.url}/sandbox/clock", json={"now": to.isoformat()}).raise_for_status()
+        self._client.put("/clock", json={"now": to.isoformat()}).raise_for_status()
 
     def forget(self) -> None:
-        httpx.delete(f"{self.url}/sandbox/requests").raise_for_status()
+        self._client.delete("/requests").raise_for_status()
 
     def requests(self, vendor: str) -> int:
         """How many arrived since the last `forget`; on a websocket, the connection and each command."""
-        counts = httpx.get(f"{self.url}/sandbox/requests/count").raise_for_status().json()
+        counts = self._client.get("/requests/count").raise_for_status().json()
         return sum(counts.get(vendor, {}).values())
 
 

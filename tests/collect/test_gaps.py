@@ -225,12 +225,28 @@ def test_a_gap_that_is_never_filled_costs_few_questions(memory: Memory) -> None:
     assert asked == 7
 
 
-def test_a_gap_longer_than_a_window_is_counted_filled_and_forgotten_like_any_other(memory: Memory) -> None:
+def test_a_gap_longer_than_a_window_costs_few_questions_too(memory: Memory) -> None:
     longest = 10 * STEP
     memory.note((0, 60), [0, 1, 50, 51], at(60))
-    assert ask_due(memory, [0, 1, 50, 51], at(61), longest)
-    assert not ask_due(memory, [0, 1, 50, 51], at(62), longest), "asked for again at the very next run"
-    assert ask_due(memory, [*range(26), 50, 51], at(70), longest)
-    assert [gap[:2] for gap in memory.gaps()] == [(26, 50)]
-    assert ask_due(memory, range(52), at(100), longest)
-    assert memory.gaps() == []
+    asked = [n for n in range(61, 51 + 2 * 96) if ask_due(memory, [0, 1, 50, 51], at(n), longest)]
+    # 15, 30, 60 ... minutes after one another, whatever a part of it the source still keeps.
+    assert asked == [61, 63, 67, 75, 91, 123, 187]
+
+
+def test_a_live_window_that_reaches_into_a_gap_does_not_put_off_the_rest_of_it(memory: Memory) -> None:
+    memory.note((0, 30), [0, 1, 20, 21], at(30))
+    assert memory.gaps() == [(2, 20, 1)]
+    live = Fetch(source="m", start=at(19), end=at(31), since=None, received_at=at(31), run_id="r", open_end=True)
+    came = readings(range(20, 31), spans=True)
+    with memory.store.writing() as connection:
+        note_gaps(connection, find_gaps(came, NOBODY, STEP), read_gaps(connection, ["s"]), live, asked=["s"])
+    assert memory.gaps() == [(2, 20, 1)]
+    assert memory.frame()["asked_at"].to_list() == [at(30)]
+
+
+def test_what_comes_for_a_part_of_a_long_gap_does_not_hide_the_rest(memory: Memory) -> None:
+    memory.note((0, 60), [0, 1, 50, 51], at(60))
+    memory.note((1, 11), [1, 5], at(61))
+    assert memory.gaps() == [(2, 50, 2)]
+    memory.note((1, 51), [1, 5, 50, 51], at(70))
+    assert memory.gaps() == [(2, 5, 3), (6, 50, 3)]
