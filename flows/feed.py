@@ -8,7 +8,7 @@ from prefect import flow
 from flows.artifacts import leave_feed
 from flows.session import Run, open_run
 from flows.steps import collect, convert, deliver, validate
-from pipelines.errors import AuthenticationError, SourceError, SourceUnavailable
+from pipelines.collect.run import FAILURES
 
 
 @flow(name="feed", description="Collect, validate, convert and deliver one market slot.")
@@ -34,7 +34,7 @@ async def feed_once(run: Run) -> None:
     """The story of one slot."""
     try:
         await collect(run)
-    except (SourceUnavailable, SourceError, AuthenticationError) as error:
+    except FAILURES as error:
         # What was measured last still stands for the coming slot, and the outbox may hold what is due.
         run.problems.append(str(error))
     await validate(run)
