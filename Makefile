@@ -1,5 +1,7 @@
 # Set-up goes through uv into .venv and is repeated only when the lock changes.
 PYTHON ?= python3
+# Two processes, each with a PostgreSQL of its own: half the time.
+PYTEST_ARGS ?= -q
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -28,7 +30,7 @@ demo: $(READY)  ## The main job on a real day of a real community, all on this m
 	@$(BIN)/slotfeed demo
 
 test: $(READY) browser postgres  ## All tests; sets up what they need
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 check: $(READY)  ## Lint, types and the rules of the house
 	@$(BIN)/ruff check .

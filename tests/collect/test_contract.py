@@ -468,7 +468,7 @@ def test_no_secret_is_left_anywhere(cloud: Place, tmp_path: Path, caplog: pytest
     assert any("unreadable" in str(path) for path in kept) or cloud.kind in {"home_assistant", "fusionsolar"}
     coded = base64.b64encode(f"me:{SECRET}".encode())
     assert not [path for path in kept if SECRET.encode() in path.read_bytes() or coded in path.read_bytes()]
-    assert caplog.records, "the clients do log"
+    assert caplog.records or cloud.kind == "home_assistant", "the client does log"
     assert SECRET not in caplog.text
     assert coded.decode() not in caplog.text
     assert not re.search("xsrf", caplog.text, re.IGNORECASE)

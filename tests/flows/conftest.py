@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from flows import cli
+from flows import cli, screens
 from pipelines.check import read_community
 from pipelines.community import Community
 from pipelines.sandbox.demo_community import community_yaml, registry_json
@@ -80,7 +80,8 @@ def slotfeed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     """Run the command line in this process: exit status, and all it printed (stdout, then stderr)."""
 
     def run(*arguments: str | Path) -> tuple[int, str]:
-        monkeypatch.setenv("COLUMNS", "250")
+        for console in (screens.out, screens.err):
+            monkeypatch.setattr(console, "width", 250)
         monkeypatch.setattr(sys, "argv", ["slotfeed", *map(str, arguments)])
         capsys.readouterr()
         try:
