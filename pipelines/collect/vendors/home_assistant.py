@@ -33,8 +33,8 @@ RESOLUTION = timedelta(microseconds=1)
 SHORTEST_MEMORY = timedelta(days=1)
 """The least that the owner can set as `purge_keep_days`: nothing younger is asked for in hours."""
 
-MOST_ROWS = 100_000
-"""What one answer may hold, so that it stays a sixth of `MOST_BYTES`. Ours."""
+MOST_ROWS = 300_000
+"""What one answer may hold, so that it stays well below `MOST_BYTES`. Ours."""
 
 ENERGY_UNITS = frozenset(
     ("mWh", "Wh", "kWh", "MWh", "GWh", "TWh", "J", "kJ", "MJ", "GJ", "cal", "kcal", "Mcal", "Gcal")
