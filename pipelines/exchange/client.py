@@ -7,11 +7,9 @@ this machine's. That also lets a driven clock in the sandbox replay a day in sec
 import asyncio
 import contextlib
 import json
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache
 from typing import TypeVar
 
 import httpx
@@ -31,6 +29,7 @@ from pipelines.exchange.answers import json_of
 from pipelines.exchange.protocols import Request
 from pipelines.exchange.tokens import TokenKeeper
 from pipelines.headers import server_time
+from pipelines.tls import tls_context
 
 TIMEOUT = httpx.Timeout(connect=10, read=30, write=10, pool=60)
 REQUEST_S = 45.0
@@ -179,12 +178,6 @@ class ExchangeClient:
         return closes_at is not None and self.clock.now() + wait >= closes_at
 
 
-@cache
-def _tls_context() -> ssl.SSLContext:
-    """The trusted authorities; reading them takes tens of milliseconds, so once a process."""
-    return httpx.create_ssl_context()
-
-
 @contextlib.asynccontextmanager
 async def open_exchange(
     *,
@@ -214,6 +207,6 @@ async def open_exchange(
         limits=limits,
         transport=transport,
         follow_redirects=False,
-        verify=_tls_context(),
+        verify=tls_context(),
     ) as http:
         yield ExchangeClient(http=http, username=username, password=password, clock=clock, sleep=sleep)

@@ -38,12 +38,6 @@ class Limit:
     every: bool = True
     """Every request counts; else only those that name the limit."""
 
-    def begins(self, now: datetime) -> datetime:
-        """From where on requests count."""
-        if self.per is None:
-            return now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        return now - self.per
-
     def bucket(self, now: datetime) -> datetime:
         """The bucket a request of now counts in."""
         width = timedelta(days=1) if self.per is None else self.per / BUCKETS

@@ -11,13 +11,11 @@ A vendor's session says with `Manners` how it logs in and what its own error for
 
 import contextlib
 import logging
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
@@ -30,6 +28,7 @@ from pipelines.collect.cloud.budget import Budget
 from pipelines.collect.cloud.unreadable import keep_unreadable
 from pipelines.errors import AccountStopped, AuthenticationError, SlotfeedError, SourceError, SourceUnavailable
 from pipelines.headers import retry_after_s, server_time
+from pipelines.tls import tls_context
 
 TIMEOUT = httpx.Timeout(connect=10, read=30, write=10, pool=60)
 REQUEST_S = 60.0
@@ -381,12 +380,6 @@ def _parse(body: bytes) -> tuple[Any, bool]:
         return None, False
 
 
-@cache
-def _tls_context() -> ssl.SSLContext:
-    """The trusted authorities; reading them takes tens of milliseconds, so once a process."""
-    return httpx.create_ssl_context()
-
-
 @contextlib.contextmanager
 def open_client(base_url: str) -> Iterator[httpx.Client]:
     """Connections to a vendor for as long as they are needed."""
@@ -394,6 +387,6 @@ def open_client(base_url: str) -> Iterator[httpx.Client]:
     logging.getLogger("httpcore").setLevel(logging.INFO)
     limits = httpx.Limits(max_connections=CONCURRENCY, max_keepalive_connections=CONCURRENCY)
     with httpx.Client(
-        base_url=base_url, timeout=TIMEOUT, limits=limits, follow_redirects=False, verify=_tls_context()
+        base_url=base_url, timeout=TIMEOUT, limits=limits, follow_redirects=False, verify=tls_context()
     ) as client:
         yield client
