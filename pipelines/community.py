@@ -79,6 +79,8 @@ SourceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$
 
 VendorName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$")]
 """A table's or column's name, with its schema where it has one."""
 
@@ -111,12 +113,21 @@ class ExchangeSection(Strict):
     """The exchange and how it is spoken to."""
 
     base_url: str = Field(pattern=r"^https?://[^/@\s]+(/[^@\s]*)?$")
-    protocol: Literal["rest", "sdk"] = "rest"
+    protocol: Literal["rest", "sdk", "batch"] = "rest"
+    aggregator: Name | None = None
+    """Name or uuid of the aggregator that sends for the assets; protocol batch needs it."""
+
+    websocket_url: str | None = Field(default=None, pattern=r"^wss?://[^/@\s]+(/[^@\s]*)?$")
+    """Where the exchange's websockets are. Default: /external-ws at the exchange's address."""
+
     margin_s: int = Field(default=30, ge=8, le=600)
     """A forecast must be there this long before its slot, in seconds. The engine was seen 7 s early."""
 
-    concurrency: int = Field(default=10, ge=1, le=100)
+    concurrency: int = Field(default=10, ge=1, le=200)
     """Posts at a time."""
+
+    assets_per_batch: int = Field(default=200, ge=1, le=5000)
+    """Assets in one request of protocol batch."""
 
 
 class Columns(Strict):
@@ -262,11 +273,41 @@ class Asset(Strict):
     type: AssetType
     rated_power_kw: float = Field(gt=0)
     streams: tuple[Stream, ...] = Field(min_length=1)
+    live: bool = True
+    """The asset's live switch at the exchange. Where it is off, the exchange follows the uploaded profile and throws
+    away what is posted, so nothing is."""
 
     @property
     def asset_id(self) -> str:
         """The exchange's uuid: names aren't unique there."""
         return self.uuid
+
+
+class FeeSpan(Strict):
+    """A stretch of the day with a grid fee of its own."""
+
+    from_: TimeOfDay = Field(alias="from")
+    to: TimeOfDay
+    """Itself not included; earlier than `from`, it is on the next day."""
+
+    days: tuple[Weekday, ...] = Field(default=(), max_length=7)
+    """On which `from` lies; none: every day."""
+
+    cents_per_kwh: float = Field(ge=0)
+
+
+class MarketFees(Strict):
+    """The grid fee of one market of the exchange, over the day in local time."""
+
+    market: Name
+    """Its name at the exchange."""
+
+    uuid: Name
+    cents_per_kwh: float = Field(ge=0)
+    """Where no span says otherwise."""
+
+    schedule: tuple[FeeSpan, ...] = ()
+    """The first span that holds the present counts."""
 
 
 class Community(Strict):
@@ -279,6 +320,11 @@ class Community(Strict):
 
     sources: dict[SourceName, AnySource] = Field(min_length=1)
     assets: tuple[Asset, ...] = Field(min_length=1)
+    grid_fees: tuple[MarketFees, ...] = ()
+    """What a grid operator sets; empty where nobody does."""
+
+    archive: Name = "archive"
+    """Folder of the exchange's results that are kept beyond its 90 days, beside the file."""
 
     @property
     def slot_length(self) -> timedelta:
