@@ -248,7 +248,8 @@ def sandbox_exchange(
     """Serve a local exchange; the password is SLOTFEED_EXCHANGE_PASSWORD, or `sandbox`."""
     import tempfile
 
-    from pipelines.sandbox import demo_community, serve
+    from pipelines.sandbox import demo_community
+    from pipelines.sandbox.exchange import serve
 
     with tempfile.TemporaryDirectory() as folder:
         if registry is None:

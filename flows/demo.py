@@ -40,8 +40,8 @@ from pipelines.sandbox import demo_community
 from pipelines.sandbox.clouds.app import vendors
 from pipelines.sandbox.clouds.demo import assignments
 from pipelines.sandbox.clouds.process import clouds_process
+from pipelines.sandbox.exchange.process import exchange_process
 from pipelines.sandbox.meter_replay import MeterReplay, truth
-from pipelines.sandbox.process import exchange_process
 from pipelines.settings import EXCHANGE_PASSWORD, EXCHANGE_USERNAME, Secrets, source_password
 from pipelines.slots import slots_between
 from pipelines.store import SlotEnergyRow, Store, read_frame, table_of

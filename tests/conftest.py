@@ -21,12 +21,12 @@ from pipelines.clock import FixedClock
 from pipelines.community import Community
 from pipelines.exchange import PROTOCOLS, ExchangeClient, open_exchange, read_energy
 from pipelines.frames import Quantity, State
-from pipelines.sandbox.accounts import Accounts
-from pipelines.sandbox.exchange import create_app
-from pipelines.sandbox.faults import Faults
-from pipelines.sandbox.journal import Journal
-from pipelines.sandbox.market import Market
-from pipelines.sandbox.registry import read_registry
+from pipelines.sandbox.exchange.accounts import Accounts
+from pipelines.sandbox.exchange.app import create_app
+from pipelines.sandbox.exchange.faults import Faults
+from pipelines.sandbox.exchange.journal import Journal
+from pipelines.sandbox.exchange.market import Market
+from pipelines.sandbox.exchange.registry import read_registry
 from pipelines.slots import forecast_window
 from pipelines.store import AssetRow, Store, SubmissionRow, insert_rows, open_store
 

@@ -12,7 +12,7 @@ from pipelines.deliver.run import SILENCE
 from pipelines.errors import AuthenticationError
 from pipelines.exchange.client import ATTEMPTS
 from pipelines.frames import Quantity, State
-from pipelines.sandbox.faults import Rule
+from pipelines.sandbox.exchange.faults import Rule
 
 World = Any
 MakeWorld = Callable[[str], World]

@@ -15,8 +15,8 @@ from flows import cli, screens
 from pipelines.check import read_community
 from pipelines.community import Community
 from pipelines.sandbox.demo_community import community_yaml, registry_json
+from pipelines.sandbox.exchange.process import exchange_process
 from pipelines.sandbox.meter_replay import MeterReplay
-from pipelines.sandbox.process import exchange_process
 from pipelines.settings import Secrets
 from pipelines.store import Store
 from pipelines.store.own import open_own_store

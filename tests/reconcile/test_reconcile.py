@@ -10,7 +10,7 @@ from pipelines.deliver import deliver, expire_overdue
 from pipelines.exchange import PROTOCOLS
 from pipelines.frames import Quantity, State
 from pipelines.reconcile import ReconcileSummary, reconcile
-from pipelines.sandbox.faults import Rule
+from pipelines.sandbox.exchange.faults import Rule
 from pipelines.store import DiscrepancyRow, ExchangeEnergyRow, insert_rows
 
 World = Any

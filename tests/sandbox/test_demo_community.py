@@ -13,7 +13,7 @@ import yaml
 
 from pipelines.community import Community
 from pipelines.sandbox.demo_community import DATA, community_yaml, demo_assets, power_kw, registry_json
-from pipelines.sandbox.registry import read_registry
+from pipelines.sandbox.exchange.registry import read_registry
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

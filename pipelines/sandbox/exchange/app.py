@@ -13,15 +13,15 @@ from fastapi import FastAPI, HTTPException, Request, Response
 
 from pipelines.clock import Clock
 from pipelines.errors import AuthenticationError, RejectedError
-from pipelines.sandbox import control
-from pipelines.sandbox.accounts import Accounts
 from pipelines.sandbox.answers import described, json_answer
-from pipelines.sandbox.commands import IncorrectRequest, keyed_energies, single_energy
-from pipelines.sandbox.faults import Faults
-from pipelines.sandbox.gate import Gate, HangUp, Visit, refuse_to_answer, visit_of
-from pipelines.sandbox.journal import Journal
-from pipelines.sandbox.market import Market
-from pipelines.sandbox.registry import Registry
+from pipelines.sandbox.exchange import control
+from pipelines.sandbox.exchange.accounts import Accounts
+from pipelines.sandbox.exchange.commands import IncorrectRequest, keyed_energies, single_energy
+from pipelines.sandbox.exchange.faults import Faults
+from pipelines.sandbox.exchange.gate import Gate, HangUp, Visit, refuse_to_answer, visit_of
+from pipelines.sandbox.exchange.journal import Journal
+from pipelines.sandbox.exchange.market import Market
+from pipelines.sandbox.exchange.registry import Registry
 
 LONGEST_READ = timedelta(days=366)
 """Span of one historical-data request; a longer one is refused, so that a slip can't stall the sandbox."""

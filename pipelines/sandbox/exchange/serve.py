@@ -8,14 +8,14 @@ from typing import Any
 
 from pipelines.clock import Clock, FixedClock, WallClock
 from pipelines.errors import ConfigurationError, Issue
-from pipelines.sandbox.accounts import Accounts
 from pipelines.sandbox.connections import Connections
-from pipelines.sandbox.exchange import create_app
-from pipelines.sandbox.faults import Faults
-from pipelines.sandbox.journal import Journal
+from pipelines.sandbox.exchange.accounts import Accounts
+from pipelines.sandbox.exchange.app import create_app
+from pipelines.sandbox.exchange.faults import Faults
+from pipelines.sandbox.exchange.journal import Journal
+from pipelines.sandbox.exchange.market import Market
+from pipelines.sandbox.exchange.registry import read_registry
 from pipelines.sandbox.listen import loopback_issues, serve_until_terminated, server_config
-from pipelines.sandbox.market import Market
-from pipelines.sandbox.registry import read_registry
 
 TOKEN_LIFETIME_S = 48 * 3600
 """gsy_framework/constants_limits.py:347."""

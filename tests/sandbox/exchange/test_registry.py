@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pipelines.errors import ConfigurationError
-from pipelines.sandbox.registry import Asset, read_registry
+from pipelines.sandbox.exchange.registry import Asset, read_registry
 
 
 def test_leaves_are_assets_and_areas_are_not(registry_file: Path) -> None:

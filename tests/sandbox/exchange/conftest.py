@@ -12,12 +12,12 @@ import pytest
 from fastapi import FastAPI
 
 from pipelines.clock import FixedClock
-from pipelines.sandbox.accounts import Accounts
-from pipelines.sandbox.exchange import create_app
-from pipelines.sandbox.faults import Faults
-from pipelines.sandbox.journal import Journal
-from pipelines.sandbox.market import Market
-from pipelines.sandbox.registry import read_registry
+from pipelines.sandbox.exchange.accounts import Accounts
+from pipelines.sandbox.exchange.app import create_app
+from pipelines.sandbox.exchange.faults import Faults
+from pipelines.sandbox.exchange.journal import Journal
+from pipelines.sandbox.exchange.market import Market
+from pipelines.sandbox.exchange.registry import read_registry
 
 SIMULATION = "5b2ddb77-3b0b-4a25-a4c4-0ac2f2a1c9b1"
 USERNAME = "feeder@example.org"

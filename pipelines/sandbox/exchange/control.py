@@ -8,9 +8,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from pipelines.clock import Clock, FixedClock
 from pipelines.sandbox.answers import json_answer
-from pipelines.sandbox.faults import Faults, Rule
-from pipelines.sandbox.journal import Journal
-from pipelines.sandbox.market import Market
+from pipelines.sandbox.exchange.faults import Faults, Rule
+from pipelines.sandbox.exchange.journal import Journal
+from pipelines.sandbox.exchange.market import Market
 
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 """The clock goes no further: past the calendar's end there is no next slot."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.sandbox.market import Market
+from pipelines.sandbox.exchange.market import Market
 
 QUARTER = timedelta(minutes=15)
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)

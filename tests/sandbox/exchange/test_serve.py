@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from pipelines.errors import ConfigurationError, TerminalError
-from pipelines.sandbox.process import exchange_process
-from pipelines.sandbox.serve import run
+from pipelines.sandbox.exchange.process import exchange_process
+from pipelines.sandbox.exchange.serve import run
 
 PASSWORD = "correct horse battery"
 SIMULATION = "5b2ddb77-3b0b-4a25-a4c4-0ac2f2a1c9b1"
@@ -59,7 +59,7 @@ def test_a_day_at_the_real_process(client: httpx.Client) -> None:
 def test_sigterm_ends_it_with_status_zero_and_one_line_was_printed(registry_file: Path) -> None:
     arguments = {"registry_file": str(registry_file), "port": 0, "username": USERNAME, "password": PASSWORD}
     with subprocess.Popen(
-        [sys.executable, "-m", "pipelines.sandbox.serve"],
+        [sys.executable, "-m", "pipelines.sandbox.exchange.serve"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -17,11 +17,11 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines.clock import Clock
-from pipelines.sandbox.accounts import Accounts
-from pipelines.sandbox.commands import read_json
-from pipelines.sandbox.faults import Fault, Faults, Occasion, Rule
-from pipelines.sandbox.journal import Entry, Journal
-from pipelines.sandbox.market import Market
+from pipelines.sandbox.exchange.accounts import Accounts
+from pipelines.sandbox.exchange.commands import read_json
+from pipelines.sandbox.exchange.faults import Fault, Faults, Occasion, Rule
+from pipelines.sandbox.exchange.journal import Entry, Journal
+from pipelines.sandbox.exchange.market import Market
 
 API_VERSION = "1.3.0"
 """What GSy's SDK of 2025-04-17 calls itself; it warns when the exchange's is higher."""
