@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from pipelines.community import Community
 from pipelines.errors import SlotfeedError, TransientError
 from pipelines.exchange import ExchangeClient, open_exchange
 from pipelines.settings import DATABASE_PASSWORD, EXCHANGE_PASSWORD, EXCHANGE_USERNAME, Secrets, source_password
-from pipelines.store import Store, finish_run, start_run
+from pipelines.store import Store, finish_run, kept_lead, start_run
 from pipelines.store.own import open_own_store
 
 
@@ -52,7 +52,7 @@ class Run:
 
     @contextlib.asynccontextmanager
     async def exchange(self) -> AsyncIterator[ExchangeClient]:
-        """The exchange, logged in."""
+        """The exchange, logged in; its market's clock as far ahead as was measured last."""
         section = self.community.exchange
         async with open_exchange(
             base_url=section.base_url,
@@ -62,11 +62,17 @@ class Run:
             concurrency=section.concurrency,
         ) as client:
             await client.connect()
+            simulation = self.community.community.simulation_uuid
+            client.lead = kept_lead(self.store, simulation, now=client.http_clock.now()) or timedelta(0)
             yield client
 
 
 Teller = Callable[[Run], Awaitable[None]]
 """Shows people what a run did: as artifacts of a flow run, or on the screen of an ad hoc one."""
+
+
+async def tell_nobody(_: Run) -> None:
+    """For runs whose line in the run log says it all."""
 
 
 @contextlib.asynccontextmanager
@@ -130,4 +136,4 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON of any shape
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(one) for one in value]
-    return value.isoformat() if isinstance(value, datetime) else value
+    return value.isoformat() if isinstance(value, date) else value

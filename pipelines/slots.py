@@ -19,6 +19,9 @@ class Abilities:
     measurements: bool
     """Measured energy of finished slots is taken beside forecasts."""
 
+    many_assets: bool = False
+    """One request carries values of many assets."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SendingWindow:

@@ -43,12 +43,13 @@ def json_of(response: httpx.Response, *, step: str, now: datetime) -> object:
         raise RejectedError(f"{step}: the exchange answered {status}: {_shown(response)}")
     try:
         body = json.loads(response.content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ExchangeUnavailable(f"{step}: answered {status} without JSON: {_shown(response)}") from error
     if not body and body != []:
         raise ExchangeUnavailable(f"{step}: answered {status} with an empty body, so nothing was queued")
     if isinstance(body, dict) and (body.get("status") == "error" or "error" in body):
-        reason = body.get("error") or body.get("error_message") or body.get("message") or "without saying why"
+        reason = body.get("error") or body.get("error_message") or body.get("message") or body.get("msg")
+        reason = reason or "without saying why"
         raise RejectedError(f"{step}: the exchange refuses it: {str(reason)[:SHOWN]}")
     return body
 

@@ -1,7 +1,7 @@
-"""The HTTP client: one login, bounded retries, the exchange's own clock.
+"""The HTTP client: one login, bounded retries, the exchange's own clocks.
 
-Deadlines are the exchange's, so they are held against the time its answers tell (header Date), not against
-this machine's. That also lets a driven clock in the sandbox replay a day in seconds.
+Deadlines are the exchange's, so they are held against the time its answers tell (header Date) and its market's lead
+over that, not against this machine's clock. That also lets a driven clock in the sandbox replay a day in seconds.
 """
 
 import asyncio
@@ -26,10 +26,11 @@ from tenacity import (
 from pipelines.clock import Clock, RunningClock
 from pipelines.errors import AuthenticationError, ExchangeUnavailable, ExpiredError, RejectedError
 from pipelines.exchange.answers import json_of
+from pipelines.exchange.market_clock import MarketClock
 from pipelines.exchange.protocols import Request
 from pipelines.exchange.tokens import TokenKeeper
+from pipelines.exchange.transport import ExchangeTransport
 from pipelines.headers import server_time
-from pipelines.tls import tls_context
 
 TIMEOUT = httpx.Timeout(connect=10, read=30, write=10, pool=60)
 REQUEST_S = 45.0
@@ -42,6 +43,12 @@ ALL_ATTEMPTS_S = 240.0
 LONGEST_WAIT_S = 20.0
 PATIENCE_S = 60.0
 """A Retry-After longer than this isn't waited for inside a run: the next run tries again."""
+
+ASK_TIME_S = 3.0
+"""For an answer that is wanted for its time alone (ours)."""
+
+SAME_TIME = timedelta(seconds=2)
+"""A time told this near to the running clock is the same (ours): Date has whole seconds and was a while on its way."""
 
 T = TypeVar("T")
 _backoff = wait_random_exponential(multiplier=0.5, max=LONGEST_WAIT_S)
@@ -69,8 +76,11 @@ class ExchangeClient:
     http: httpx.AsyncClient
     username: SecretStr
     password: SecretStr
-    clock: Clock
-    """The exchange's, once it has answered."""
+    http_clock: Clock
+    """The exchange's as its HTTP answers tell it, once it has answered: of tokens and Retry-After."""
+
+    lead: timedelta = timedelta(0)
+    """How far the exchange's market is ahead of `http_clock`."""
 
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     tokens: TokenKeeper = field(init=False)
@@ -79,6 +89,11 @@ class ExchangeClient:
         """Tie the token keeper to this client's login."""
         self.tokens = TokenKeeper(self._login)
 
+    @property
+    def clock(self) -> Clock:
+        """The exchange's market's: of windows and deadlines."""
+        return MarketClock(http=self.http_clock, lead=self.lead)
+
     async def connect(self) -> None:
         """Log in and take the exchange's time.
 
@@ -86,7 +101,7 @@ class ExchangeClient:
             AuthenticationError: name or password refused.
             ExchangeUnavailable: no answer after all tries.
         """
-        await self._retrying(lambda: self.tokens.get(self.clock), closes_at=None)
+        await self._retrying(lambda: self.tokens.get(self.http_clock), closes_at=None)
 
     async def post(self, request: Request, *, step: str, closes_at: datetime | None) -> object:
         """Send one request until it is answered, its time is over, or tries run out.
@@ -94,7 +109,7 @@ class ExchangeClient:
         Args:
             request: path and body.
             step: for messages.
-            closes_at: never sent at or after this instant (the exchange's time).
+            closes_at: never sent at or after this instant (the time of the exchange's market).
 
         Returns:
             The answer's JSON. It says that the value is queued, not that it will be used.
@@ -117,15 +132,29 @@ class ExchangeClient:
         """Read a resource; errors as for `post`."""
         return await self._retrying(lambda: self._ask("GET", path, step=step), closes_at=None)
 
+    async def ask_time(self) -> None:
+        """Set `http_clock` right where it and the exchange have parted; no answer, or none with a Date: it runs on.
+
+        Asked without token and off the paths that cost something: whatever the answer is, it carries a Date.
+        """
+        try:
+            async with asyncio.timeout(ASK_TIME_S):
+                response = await self.http.head("/api-token-auth/")
+        except (httpx.RequestError, TimeoutError):
+            return
+        told = server_time(response.headers)
+        if told is not None and abs(told - self.http_clock.now()) > SAME_TIME:
+            self.http_clock = RunningClock(told)
+
     async def _ask(self, method: str, path: str, *, step: str, content: bytes | None = None) -> object:
-        token = await self.tokens.get(self.clock)
+        token = await self.tokens.get(self.http_clock)
         response = await self._send(method, path, token, content, step=step)
         if response.status_code == httpx.codes.UNAUTHORIZED:
-            token = await self.tokens.replace(token, self.clock)
+            token = await self.tokens.replace(token, self.http_clock)
             response = await self._send(method, path, token, content, step=step)
             if response.status_code == httpx.codes.UNAUTHORIZED:
                 raise AuthenticationError(f"{step}: the exchange refuses a token it has just issued")
-        return json_of(response, step=step, now=self.clock.now())
+        return json_of(response, step=step, now=self.http_clock.now())
 
     async def _send(self, method: str, path: str, token: str, content: bytes | None, *, step: str) -> httpx.Response:
         headers = {"Content-Type": "application/json"}
@@ -145,13 +174,13 @@ class ExchangeClient:
         body = json.dumps(credentials).encode()
         response = await self._send("POST", "/api-token-auth/", "", body, step=step)
         if (told := server_time(response.headers)) is not None:
-            self.clock = RunningClock(told)
+            self.http_clock = RunningClock(told)
         if response.status_code in {400, 401, 403}:
             raise AuthenticationError(
                 f"{step}: user name or password refused ({response.status_code}); "
                 "check SLOTFEED_EXCHANGE_USERNAME and SLOTFEED_EXCHANGE_PASSWORD"
             )
-        answer = json_of(response, step=step, now=self.clock.now())
+        answer = json_of(response, step=step, now=self.http_clock.now())
         # The key was "token" until April 2025 and is "access" since.
         token = (answer.get("access") or answer.get("token")) if isinstance(answer, dict) else None
         if not isinstance(token, str) or not token:
@@ -200,13 +229,8 @@ async def open_exchange(
         transport: for tests.
         sleep: waits between tries; for tests.
     """
-    limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
+    transport = transport or ExchangeTransport(base_url, connections=concurrency)
     async with httpx.AsyncClient(
-        base_url=base_url,
-        timeout=TIMEOUT,
-        limits=limits,
-        transport=transport,
-        follow_redirects=False,
-        verify=tls_context(),
+        base_url=base_url, timeout=TIMEOUT, transport=transport, follow_redirects=False
     ) as http:
-        yield ExchangeClient(http=http, username=username, password=password, clock=clock, sleep=sleep)
+        yield ExchangeClient(http=http, username=username, password=password, http_clock=clock, sleep=sleep)

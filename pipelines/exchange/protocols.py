@@ -4,111 +4,80 @@
   a value takes effect in the slot after the one in which it arrives.
 - `sdk`: `set-energy-forecast/` and `set-energy-measurement/` with kWh keyed by slot, what GSy's Python SDK
   1.3 sends. Slots are written `YYYY-MM-DDTHH:mm` in UTC; the exchange refuses offsets.
+- `batch`: the same values for many assets in one request of an aggregator; see `batch`.
 """
 
-import json
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Protocol as TypingProtocol
+from collections.abc import Mapping, Sequence
 
+from pipelines.exchange.batch import Batch
+from pipelines.exchange.wire import (
+    KWH_DIGITS,
+    Command,
+    Envelope,
+    Fate,
+    Protocol,
+    Request,
+    Verdict,
+    encode,
+    kwh_by_slot,
+    sound,
+)
 from pipelines.frames import Quantity
 from pipelines.slots import Abilities
 
-KWH_DIGITS = 9
-"""Decimals of kWh on the wire: a microwatt-hour, finer than the 8 to which the exchange rounds its results."""
+__all__ = ["PROTOCOLS", "Batch", "Command", "Envelope", "Protocol", "Request", "Rest", "Sdk"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """One post: a path below the base URL, and the body to the byte."""
+class _OneAsset:
+    """A dialect with a path for each asset: a post that succeeds is the answer."""
 
-    path: str
-    body: bytes
+    awaited = ""
 
+    def tells_all(self, _reply: object, /) -> bool:
+        """Nothing else comes."""
+        return True
 
-class Protocol(TypingProtocol):
-    """A dialect."""
-
-    abilities: Abilities
-
-    def request(
-        self,
-        *,
-        simulation: str,
-        asset: str,
-        quantity: Quantity,
-        energy_wh: Mapping[datetime, float],
-        transaction_id: str,
-    ) -> Request:
-        """The post that carries `energy_wh` (slot start -> Wh, >= 0) for one asset."""
-        ...
+    def verdicts(self, commands: Sequence[Command], _answer: object, /) -> list[Verdict]:
+        """Queued, all of them: refusals come as errors of the post."""
+        return [Verdict(fate=Fate.READY) for _ in commands]
 
 
-class Rest:
+class Rest(_OneAsset):
     """The scalar dialect."""
 
     abilities = Abilities(carries_slot_time=False, measurements=False)
 
-    def request(
-        self,
-        *,
-        simulation: str,
-        asset: str,
-        quantity: Quantity,
-        energy_wh: Mapping[datetime, float],
-        transaction_id: str,
-    ) -> Request:
+    def request(self, envelope: Envelope, commands: Sequence[Command]) -> Request:
         """One scalar in Wh.
 
         Raises:
             ValueError: more than one slot, a measurement, or no finite value >= 0.
         """
-        if quantity is not Quantity.FORECAST or len(energy_wh) != 1:
+        (command,) = commands
+        if command.quantity is not Quantity.FORECAST or len(command.energy_wh) != 1:
             raise ValueError("protocol rest carries one forecast at a time and no slot times")
-        (value,) = energy_wh.values()
-        body = {"energy_Wh": round(_sound(value), KWH_DIGITS - 3), "transaction_id": transaction_id}
-        return Request(path=f"/external-connection/api/{simulation}/{asset}/set_energy_forecast/", body=_encode(body))
+        (value,) = command.energy_wh.values()
+        body = {"energy_Wh": round(sound(value), KWH_DIGITS - 3), "transaction_id": envelope.transaction_id}
+        path = f"/external-connection/api/{envelope.simulation}/{command.asset}/set_energy_forecast/"
+        return Request(path=path, body=encode(body))
 
 
-class Sdk:
+class Sdk(_OneAsset):
     """The slot-keyed dialect."""
 
     abilities = Abilities(carries_slot_time=True, measurements=True)
 
-    def request(
-        self,
-        *,
-        simulation: str,
-        asset: str,
-        quantity: Quantity,
-        energy_wh: Mapping[datetime, float],
-        transaction_id: str,
-    ) -> Request:
+    def request(self, envelope: Envelope, commands: Sequence[Command]) -> Request:
         """Any number of slots in kWh.
 
         Raises:
-            ValueError: a value that isn't finite and >= 0.
+            ValueError: more than one asset, or a value that isn't finite and >= 0.
         """
-        keyed = {
-            slot.astimezone(UTC).strftime("%Y-%m-%dT%H:%M"): round(_sound(value) / 1000, KWH_DIGITS)
-            for slot, value in sorted(energy_wh.items())
-        }
-        body = {f"energy_{quantity.value}": keyed, "transaction_id": transaction_id}
-        path = f"/external-connection/api/{simulation}/{asset}/set-energy-{quantity.value}/"
-        return Request(path=path, body=_encode(body))
+        (command,) = commands
+        name = command.quantity.value
+        body = {f"energy_{name}": kwh_by_slot(command.energy_wh), "transaction_id": envelope.transaction_id}
+        path = f"/external-connection/api/{envelope.simulation}/{command.asset}/set-energy-{name}/"
+        return Request(path=path, body=encode(body))
 
 
-PROTOCOLS: Mapping[str, Protocol] = {"rest": Rest(), "sdk": Sdk()}
-
-
-def _sound(energy_wh: float) -> float:
-    # The exchange's own check lets NaN pass (NaN < 0 is false), so nothing unsound may leave here.
-    if not math.isfinite(energy_wh) or energy_wh < 0:
-        raise ValueError(f"energy must be finite and not negative, not {energy_wh} Wh")
-    return energy_wh
-
-
-def _encode(body: Mapping[str, object]) -> bytes:
-    return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+PROTOCOLS: Mapping[str, Protocol] = {"rest": Rest(), "sdk": Sdk(), "batch": Batch()}

@@ -3,18 +3,40 @@
 Its answer's schema is not documented. Two forms are understood, both keyed by slot in UTC: the profile keys
 of the exchange's result files (`load_profile_kWh`, `pv_production_kWh`, `smart_meter_profile_kWh`), and a
 plain number in kWh. Measurements are never echoed: what comes back is the forecast that was used.
+
+Whether the end that is asked for belongs to the answer isn't documented either; what lies outside [start, end) is
+dropped here.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from pipelines.errors import RejectedError, SlotfeedError
 from pipelines.exchange.client import ExchangeClient
 
 PROFILE_KEYS = ("load_profile_kWh", "pv_production_kWh", "smart_meter_profile_kWh")
 SLOT_FORMAT = "%Y-%m-%dT%H:%M"
+
+LONGEST_WINDOW = timedelta(days=7)
+"""Span of one request. Ours: 672 slots of 15 minutes, some 50 kB."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """What could be read, in the exchange's own unit."""
+
+    energy_kwh: dict[str, dict[datetime, float]] = field(default_factory=dict)
+    """Asset -> slot start -> kWh as the exchange gave it; slots of which it says nothing are absent. Assets of which no
+    window could be read are absent."""
+
+    unknown: dict[str, str] = field(default_factory=dict)
+    """Assets the exchange doesn't know, with its words."""
+
+    failed: dict[str, str] = field(default_factory=dict)
+    """Assets of which a window could not be read this time, with the first reason. What the others hold is in
+    `energy_kwh`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,24 +64,59 @@ async def read_energy(
 ) -> ReadBack:
     """Energy the exchange used, per asset and slot in [start, end).
 
-    One asset's trouble doesn't hinder the others; only a refused login ends the whole.
+    One asset's trouble doesn't hinder the others; an asset of which a part could not be read is in `failed`, and
+    nothing is said of its slots.
     """
-    found = ReadBack()
+    found = await read_history(
+        client, simulation=simulation, assets=assets, start=start, end=end, concurrency=concurrency
+    )
+    energy_wh = {
+        asset: {slot: kwh * 1000 for slot, kwh in profile.items()}
+        for asset, profile in found.energy_kwh.items()
+        if asset not in found.failed
+    }
+    return ReadBack(energy_wh=energy_wh, unknown=found.unknown, failed=found.failed)
+
+
+async def read_history(
+    client: ExchangeClient,
+    *,
+    simulation: str,
+    assets: Iterable[str],
+    start: datetime,
+    end: datetime,
+    concurrency: int,
+) -> History:
+    """The same in kWh, with what could be read of assets that failed in part.
+
+    Assets are read side by side, the windows of one asset in turn. A window whose answer can't be read doesn't end its
+    asset: the next may be in order. After a refusal, or where no answer comes after all tries, no further one is asked
+    for.
+    """
+    found = History()
     gate = asyncio.Semaphore(concurrency)
+    spans = list(windows(start, end))
 
     async def one(asset: str) -> None:
-        path = f"/historical-data/assets/{simulation}/{asset}/{start:{SLOT_FORMAT}}/{end:{SLOT_FORMAT}}"
         step = f"results of asset {asset}"
-        async with gate:
+        for first, last in spans:
+            path = f"/historical-data/assets/{simulation}/{asset}/{first:{SLOT_FORMAT}}/{last:{SLOT_FORMAT}}"
             try:
-                body = await client.get(path, step=step)
-                found.energy_wh[asset] = {
-                    slot: wh for slot, wh in parse_profile(body, step=step).items() if start <= slot < end
-                }
+                async with gate:
+                    body = await client.get(path, step=step)
             except RejectedError as error:
                 found.unknown[asset] = str(error)
+                return
             except SlotfeedError as error:
-                found.failed[asset] = str(error)
+                found.failed.setdefault(asset, str(error))
+                return
+            try:
+                profile = parse_kwh(body, step=step)
+            except SlotfeedError as error:
+                found.failed.setdefault(asset, str(error))
+                continue
+            held = found.energy_kwh.setdefault(asset, {})
+            held.update((slot, kwh) for slot, kwh in profile.items() if first <= slot < last)
 
     async with asyncio.TaskGroup() as group:
         for asset in assets:
@@ -67,17 +124,26 @@ async def read_energy(
     return found
 
 
-def parse_profile(body: object, *, step: str) -> dict[datetime, float]:
-    """Slot start -> Wh, from the historical-data answer.
+def windows(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """[start, end) parted into spans that one request may have, in order and without gap or overlap."""
+    first = start
+    while first < end:
+        last = min(first + LONGEST_WINDOW, end)
+        yield first, last
+        first = last
+
+
+def parse_kwh(body: object, *, step: str) -> dict[datetime, float]:
+    """Slot start -> kWh, from the historical-data answer.
 
     Raises:
-        SlotfeedError: not one of the known forms; names the first odd entry.
+        SlotfeedError: not one of the known forms, or a slot that stands in it twice; names the first odd entry.
     """
     if body == []:
         return {}
     if not isinstance(body, dict):
         raise SlotfeedError(f"{step}: expected an object keyed by slot, got {type(body).__name__}")
-    profile = {}
+    profile: dict[datetime, float] = {}
     for key, entry in body.items():
         value = entry
         if isinstance(entry, dict):
@@ -86,7 +152,10 @@ def parse_profile(body: object, *, step: str) -> dict[datetime, float]:
             continue
         try:
             slot = datetime.strptime(key, SLOT_FORMAT).replace(tzinfo=UTC)
-            profile[slot] = float(value) * 1000
+            energy_kwh = float(value)
         except (TypeError, ValueError) as error:
             raise SlotfeedError(f"{step}: can't read the entry {key!r}: {str(entry)[:80]!r}") from error
+        if slot in profile:
+            raise SlotfeedError(f"{step}: the slot of the entry {key!r} stands in the answer twice")
+        profile[slot] = energy_kwh
     return profile

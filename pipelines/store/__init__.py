@@ -2,6 +2,7 @@
 
 from pipelines.store.bulk import CHUNK, insert_rows, read_frame, table_of, upsert_rows
 from pipelines.store.engine import Store, open_store
+from pipelines.store.leads import keep_lead, kept_lead
 from pipelines.store.runs import finish_run, start_run
 from pipelines.store.source_tables import AccountRow, GapRow, QuotaRow
 from pipelines.store.tables import (
@@ -10,6 +11,7 @@ from pipelines.store.tables import (
     Cursor,
     DiscrepancyRow,
     ExchangeEnergyRow,
+    MarketLeadRow,
     ReadingRow,
     RunRow,
     SeriesStart,
@@ -27,6 +29,7 @@ __all__ = [
     "DiscrepancyRow",
     "ExchangeEnergyRow",
     "GapRow",
+    "MarketLeadRow",
     "QuotaRow",
     "ReadingRow",
     "RunRow",
@@ -37,6 +40,8 @@ __all__ = [
     "Verdict",
     "finish_run",
     "insert_rows",
+    "keep_lead",
+    "kept_lead",
     "open_store",
     "read_frame",
     "start_run",

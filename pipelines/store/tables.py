@@ -207,6 +207,22 @@ class AssetRow(SQLModel, table=True):
     run_id: str
 
 
+class MarketLeadRow(SQLModel, table=True):
+    """How far the exchange's market was ahead of the clock its HTTP answers tell, each time it was measured."""
+
+    __tablename__ = "market_lead"
+
+    simulation: str = Field(primary_key=True)
+    measured_at: datetime = Field(primary_key=True)
+    """By the exchange's HTTP clock."""
+
+    lead_s: float
+    """Seconds; positive: its slots begin early."""
+
+    source: str
+    """The event that told it."""
+
+
 class RunRow(SQLModel, table=True):
     """One run of one command."""
 

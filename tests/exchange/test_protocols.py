@@ -4,16 +4,15 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from pipelines.exchange import PROTOCOLS, Request
+from pipelines.exchange import PROTOCOLS, Command, Envelope, Request
 from pipelines.frames import Quantity
 
 SLOT = datetime(2016, 10, 30, 0, 30, tzinfo=UTC)
 
 
 def request(protocol: str, quantity: Quantity, energy_wh: dict[datetime, float]) -> Request:
-    return PROTOCOLS[protocol].request(
-        simulation="b4d5", asset="e81a", quantity=quantity, energy_wh=energy_wh, transaction_id="7c1f"
-    )
+    envelope = Envelope(simulation="b4d5", transaction_id="7c1f", aggregator="a66a")
+    return PROTOCOLS[protocol].request(envelope, [Command(asset="e81a", quantity=quantity, energy_wh=energy_wh)])
 
 
 def test_rest_posts_one_scalar_in_wh() -> None:
@@ -44,7 +43,7 @@ def test_slots_are_written_in_utc_whatever_zone_they_come_in() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.001])
-@pytest.mark.parametrize("protocol", ["rest", "sdk"])
+@pytest.mark.parametrize("protocol", ["rest", "sdk", "batch"])
 def test_nothing_unsound_is_ever_encoded(protocol: str, value: float) -> None:
     with pytest.raises(ValueError, match="finite and not negative"):
         request(protocol, Quantity.FORECAST, {SLOT: value})
