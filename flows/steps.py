@@ -112,8 +112,8 @@ async def convert(run: Run, *, forecast: bool = True) -> ConvertSummary:
 @step
 async def deliver(run: Run) -> DeliverSummary:
     """Send what is due."""
-    async with run.exchange() as client:
-        report = await delivering.deliver(run.store, run.community, client)
+    async with run.exchange() as client, delivering.open_line(client, run.community) as line:
+        report = await delivering.deliver(run.store, run.community, client, line=line)
     run.note("deliver", report)
     run.problems += report.problems
     return report

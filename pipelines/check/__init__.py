@@ -16,6 +16,7 @@ from pipelines.check.assets import asset_findings
 from pipelines.check.clouds import cloud_findings, with_vendor_terms
 from pipelines.check.connections import connection_findings
 from pipelines.check.draft import draft
+from pipelines.check.fees import fee_findings
 from pipelines.check.finding import Finding, as_issues
 from pipelines.check.reading import read_yaml
 from pipelines.check.shape import shape_findings
@@ -77,3 +78,4 @@ def _across(raw: Mapping[str, Any]) -> Iterator[Finding]:
     yield from cloud_findings(drafted)
     yield from stream_findings(drafted)
     yield from asset_findings(drafted)
+    yield from fee_findings(raw)

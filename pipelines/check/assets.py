@@ -25,6 +25,7 @@ def asset_findings(draft: Draft) -> Iterator[Finding]:
             yield from uuid_findings((*asset.loc, "uuid"), asset.part.value.uuid)
         yield from _type_findings(asset)
         yield from _power_findings(asset)
+        yield from _live_findings(asset)
     yield from _sharing_findings(draft)
     yield from _direction_findings(draft)
     yield from _unused_export_findings(draft)
@@ -72,6 +73,15 @@ def _power_findings(asset: AssetDraft) -> Iterator[Finding]:
                 f"{rated_kw:g} kW is above the asset's {limit_kw:g} kW",
                 "Raise the asset's, or lower this one",
             )
+
+
+def _live_findings(asset: AssetDraft) -> Iterator[Finding]:
+    if asset.part.knows("live") and not asset.part.value.live:
+        yield notice(
+            (*asset.loc, "live"),
+            "its live switch is off: nothing is sent, and the exchange follows the uploaded profile",
+            "Write the profile to upload with slotfeed profiles export, or take this out once the switch is on",
+        )
 
 
 def _sharing_findings(draft: Draft) -> Iterator[Finding]:

@@ -53,7 +53,7 @@ def _slot_findings(draft: Draft) -> Iterator[Finding]:
         )
     if not draft.exchange.knows("margin_s", "protocol"):
         return
-    # Only `rest` waits for its window to open; the other protocol names its slot.
+    # Only `rest` waits for its window to open; the other protocols name the slot.
     guard_s = int(OPENING_GUARD.total_seconds()) if draft.exchange.value.protocol == "rest" else 0
     margin_s = draft.exchange.value.margin_s
     if margin_s + guard_s >= length_min * 60:
@@ -65,15 +65,38 @@ def _slot_findings(draft: Draft) -> Iterator[Finding]:
 
 
 def _exchange_findings(draft: Draft) -> Iterator[Finding]:
-    if not draft.exchange.knows("base_url"):
-        return
-    address = urlsplit(draft.exchange.value.base_url)
-    if address.scheme == "http" and not is_loopback(address.hostname or ""):
+    if draft.exchange.knows("base_url"):
+        yield from _clear_findings("base_url", draft.exchange.value.base_url, "the password", "https")
+    if draft.exchange.knows("websocket_url") and (url := draft.exchange.value.websocket_url) is not None:
+        yield from _clear_findings("websocket_url", url, "the login's token", "wss")
+    if draft.exchange.knows("protocol") and draft.exchange.value.protocol == "batch":
+        yield from _batch_findings(draft)
+
+
+def _clear_findings(field: str, url: str, secret: str, right: str) -> Iterator[Finding]:
+    address = urlsplit(url)
+    if address.scheme in {"http", "ws"} and not is_loopback(address.hostname or ""):
         yield notice(
-            ("exchange", "base_url"),
-            f"http to {address.hostname}: the password would travel in clear",
-            "Write https, if the exchange has it",
+            ("exchange", field),
+            f"{address.scheme} to {address.hostname}: {secret} would travel in clear",
+            f"Write {right}, if the exchange has it",
         )
+
+
+def _batch_findings(draft: Draft) -> Iterator[Finding]:
+    """An aggregator sends, and what it doesn't bid isn't traded (gsy-e, external_strategies)."""
+    if draft.exchange.knows("aggregator") and draft.exchange.value.aggregator is None:
+        yield fault(
+            ("exchange", "aggregator"),
+            "protocol batch sends through an aggregator, and none is named",
+            "Write its name or uuid; one that isn't there yet is made by slotfeed aggregators create NAME",
+        )
+    yield notice(
+        ("exchange", "protocol"),
+        "selecting an aggregator stops the exchange's template trading for that asset: "
+        "it trades only what the aggregator bids",
+        "If nobody bids through the aggregator, use protocol sdk, and unselect what it has selected",
+    )
 
 
 def _own_database_findings(url: str) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from pipelines.errors import Issue, Severity
 Loc = tuple[str | int, ...]
 """Path of a value in the file: ("assets", 3, "streams", 0, "unit")."""
 
-SECTIONS = ("community", "exchange", "database", "sources", "assets")
+SECTIONS = ("community", "exchange", "database", "sources", "assets", "grid_fees", "archive")
 """In the order in which findings are told."""
 
 SHOWN_LENGTH = 60
@@ -85,7 +85,8 @@ def as_issues(findings: Iterable[Finding], *, file: str, raw: object) -> list[Is
     Returns:
         Faults first; each group in the order of sections, sources, assets and streams in the file.
     """
-    labels = _asset_labels(_part(raw, "assets"))
+    assets = _labels("asset", "name", _part(raw, "assets"))
+    markets = _labels("market", "market", _part(raw, "grid_fees"))
     sources = [str(name) for name in _part(raw, "sources")]
 
     def order(finding: Finding) -> tuple[int, ...]:
@@ -93,7 +94,7 @@ def as_issues(findings: Iterable[Finding], *, file: str, raw: object) -> list[Is
 
     issues = []
     for finding in sorted(findings, key=order):
-        where, field = _place(finding.loc, file=file, labels=labels)
+        where, field = _place(finding.loc, file=file, assets=assets, markets=markets)
         issues.append(
             Issue(
                 where=where,
@@ -111,17 +112,17 @@ def _part(raw: object, section: str) -> Iterable[object]:
     return value if isinstance(value, list | Mapping) else ()
 
 
-def _asset_labels(assets: Iterable[object]) -> tuple[str, ...]:
-    """How a message calls each asset: by its name, and by its number where the name is missing or taken twice."""
-    names = [asset.get("name") if isinstance(asset, Mapping) else None for asset in assets]
+def _labels(what: str, key: str, entries: Iterable[object]) -> tuple[str, ...]:
+    """How a message calls each entry: by its name, and by its number where the name is missing or taken twice."""
+    names = [entry.get(key) if isinstance(entry, Mapping) else None for entry in entries]
     labels = []
     for number, name in enumerate(names, start=1):
         if isinstance(name, bool) or not isinstance(name, str | int | float) or not str(name).strip():
-            labels.append(f"asset no. {number}")
+            labels.append(f"{what} no. {number}")
         elif names.count(name) > 1:
-            labels.append(f"asset {shown(name)} (no. {number})")
+            labels.append(f"{what} {shown(name)} (no. {number})")
         else:
-            labels.append(f"asset {shown(name)}")
+            labels.append(f"{what} {shown(name)}")
     return tuple(labels)
 
 
@@ -130,23 +131,25 @@ def _rank(loc: Loc, sources: Sequence[str]) -> tuple[int, int, int]:
     match loc:
         case ("assets", int(asset), "streams", int(stream), *_):
             return section, asset, stream
-        case ("assets", int(asset), *_):
-            return section, asset, -1
+        case ("assets" | "grid_fees", int(number), *_):
+            return section, number, -1
         case ("sources", name, *_) if name in sources:
             return section, sources.index(str(name)), -1
         case _:
             return section, -1, -1
 
 
-def _place(loc: Loc, *, file: str, labels: Sequence[str]) -> tuple[str, str]:
+def _place(loc: Loc, *, file: str, assets: Sequence[str], markets: Sequence[str]) -> tuple[str, str]:
     match loc:
         case ():
             return file, ""
-        case ("assets", int(index), *rest) if index < len(labels):
-            return labels[index], dotted(tuple(rest))
+        case ("assets", int(index), *rest) if index < len(assets):
+            return assets[index], dotted(tuple(rest))
+        case ("grid_fees", int(index), *rest) if index < len(markets):
+            return markets[index], dotted(tuple(rest))
         case ("sources", name, *rest):
             return f"source '{name}'", dotted(tuple(rest))
-        case ("community" | "exchange" | "database" | "sources" | "assets" as section, *rest):
+        case (str(section), *rest) if section in SECTIONS:
             return section, dotted(tuple(rest))
         case _:
             return file, dotted(loc)

@@ -17,11 +17,11 @@ from pipelines.check.finding import SECRET_KEYS, Finding, Loc, fault, listed
 
 NUMBER_FIELDS = frozenset(
     {"slot_length", "margin_s", "concurrency", "rated_power_kw", "interval", "sign", "scale", "overlap"}
-    | {"settle", "latitude", "longitude"}
+    | {"settle", "latitude", "longitude", "assets_per_batch", "cents_per_kwh"}
 )
 """Keys whose value is a number; every other number in the file is somebody's identifier."""
 
-TRUTH_FIELDS = frozenset({"two_way", "row_order"})
+TRUTH_FIELDS = frozenset({"two_way", "row_order", "live"})
 
 TAG = "tag:yaml.org,2002:"
 SEVERAL_READINGS = frozenset({TAG + "int", TAG + "float", TAG + "bool"})

@@ -17,6 +17,8 @@ from pipelines.community import (
     Community,
     CommunitySection,
     ExchangeSection,
+    FeeSpan,
+    MarketFees,
     MeterDatabase,
     Stream,
 )
@@ -31,6 +33,8 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "columns": Columns,
     "asset": Asset,
     "stream": Stream,
+    "fees": MarketFees,
+    "fee span": FeeSpan,
 }
 
 SENDABLE = ", ".join(kind.value for kind in AssetType if kind.sent_as)
@@ -56,6 +60,17 @@ RIGHT: Mapping[tuple[str, str], str] = {
     ("asset", "type"): f"Write one of {SENDABLE}",
     ("asset", "rated_power_kw"): "Write the largest power it can draw or feed in, in kW, such as 5.5",
     ("asset", "streams"): "List at least one stream: source, device, kind and unit",
+    ("file", "archive"): "Write the name of a folder, or leave it out for archive",
+    ("exchange", "aggregator"): "Write the aggregator's name or uuid",
+    ("exchange", "websocket_url"): "Write one like wss://gsyweb.gridsingularity.com/external-ws, or leave it out",
+    ("fees", "market"): "Write the market's name at the exchange",
+    ("fees", "uuid"): "Write the uuid that the exchange gave this market",
+    ("fees", "cents_per_kwh"): "Write the fee that holds where no span says otherwise, such as 4.2",
+    ("fees", "schedule"): "List spans, each with from, to and cents_per_kwh, or leave it out",
+    ("fee span", "from"): "Write the time at which it begins, in quotes, such as '22:00'",
+    ("fee span", "to"): "Write the time at which it ends, in quotes, such as '06:00'",
+    ("fee span", "days"): "List days: mon, tue, wed, thu, fri, sat, sun; or leave it out for every day",
+    ("fee span", "cents_per_kwh"): "Write the fee of this span, such as 4.2",
     ("stream", "source"): "Name one of the file's sources",
     ("stream", "device"): "Write the meter's id as its source knows it",
     ("stream", "unit"): "Write Wh, kWh or MWh for energy, W, kW or MW for power",
@@ -94,6 +109,10 @@ def section_of(loc: Loc) -> tuple[str, str]:
             section = "stream"
         case ("assets", int(), *rest):
             section, key = "asset", str(rest[0]) if rest else ""
+        case ("grid_fees", int(), "schedule", int(), str(key), *_):
+            section = "fee span"
+        case ("grid_fees", int(), *rest):
+            section, key = "fees", str(rest[0]) if rest else ""
         case ("sources", _, "meter_database", "columns", str(key), *_):
             section = "columns"
         case ("sources", _, "meter_database" | "cloud" as kind, *rest):
@@ -159,10 +178,8 @@ def _by_kind(kind: str, loc: Loc, value: object, context: Mapping[str, Any], mes
             sendable = section_of(loc) == ("asset", "type")
             allowed = SENDABLE if sendable else str(context["expected"]).replace("'", "")
             return f"{seen} is none of the allowed values", _nearest(str(value), allowed)
-        case "string_pattern_mismatch" if section_of(loc)[0] == "exchange":
-            return _bad_address(str(value))
         case "string_pattern_mismatch":
-            return _bad_word(loc, seen)
+            return _bad_word(loc, str(value))
         case "value_error":
             reason, _, remedy = str(context["error"]).partition("; ")
             return reason if "@" not in reason else f"{seen} can't be used", remedy[:1].upper() + remedy[1:]
@@ -171,17 +188,23 @@ def _by_kind(kind: str, loc: Loc, value: object, context: Mapping[str, Any], mes
     return _by_type(kind, seen)
 
 
-def _bad_word(loc: Loc, seen: str) -> tuple[str, str]:
-    if section_of(loc)[0] == "cloud":
-        return f"{seen} can't be used", "Write another"
-    return f"{seen} can't be the name of a table or column", "Write name or schema.name, without quotes"
+def _bad_word(loc: Loc, value: str) -> tuple[str, str]:
+    place = section_of(loc)
+    match place[0]:
+        case "exchange":
+            return _bad_address(value, RIGHT[place])
+        case "fee span":
+            return f"{shown(value)} is no time of day", RIGHT[place]
+        case "cloud":
+            return f"{shown(value)} can't be used", "Write another"
+    return f"{shown(value)} can't be the name of a table or column", "Write name or schema.name, without quotes"
 
 
-def _bad_address(value: str) -> tuple[str, str]:
+def _bad_address(value: str, right: str) -> tuple[str, str]:
     if "@" in value:
         names = f"{EXCHANGE_USERNAME[0]} and {EXCHANGE_PASSWORD[0]}"
         return "a user name stands in this address", f"Take it out and set {names} in the environment or in .env"
-    return f"{shown(value)} is no address", RIGHT["exchange", "base_url"]
+    return f"{shown(value)} is no address", right
 
 
 def _by_type(kind: str, seen: str) -> tuple[str, str]:

@@ -17,7 +17,11 @@ from pipelines.store import AssetRow, SubmissionRow, insert_rows, table_of, upse
 def plan_forecasts(
     connection: Connection, community: Community, abilities: Abilities, *, now: datetime, run_id: str
 ) -> int:
-    """Let assets that are new go live with the coming slot, and plan every live asset's slots up to it."""
+    """Let assets that are new go live with the coming slot, and plan every live asset's slots up to it.
+
+    One whose live switch is off gets no plan, nor later for the time while it was off: the exchange follows its
+    uploaded profile then.
+    """
     length = community.slot_length
     coming = slot_floor(now, length) + length
     insert_rows(
@@ -26,23 +30,27 @@ def plan_forecasts(
         [
             {"asset_id": a.asset_id, "name": a.name, "live_since": coming, "planned_through": None, "run_id": run_id}
             for a in community.assets
+            if a.live
         ],
     )
-    live = _live_assets(connection, community)
+    live = _known_assets(connection, community)
+    off = _switched_off(community)
     wanted = plan.targets(
-        [(row.asset_id, row.live_since, row.planned_through) for row in live], coming=coming, length=length
-    )
-    if not wanted:
-        return 0
-    oldest = min(target.slot_start for target in wanted)
-    rows = plan.forecasts(
-        wanted,
-        measured_slots(connection, since=oldest - plan.MAX_AGE),
-        abilities=abilities,
+        [(row.asset_id, row.live_since, row.planned_through) for row in live if row.asset_id not in off],
+        coming=coming,
         length=length,
-        margin=community.margin,
     )
-    written = _add_submissions(connection, rows, now=now, run_id=run_id)
+    written = 0
+    if wanted:
+        oldest = min(target.slot_start for target in wanted)
+        rows = plan.forecasts(
+            wanted,
+            measured_slots(connection, since=oldest - plan.MAX_AGE),
+            abilities=abilities,
+            length=length,
+            margin=community.margin,
+        )
+        written = _add_submissions(connection, rows, now=now, run_id=run_id)
     upsert_rows(
         connection,
         AssetRow,
@@ -64,12 +72,18 @@ def plan_measurements(
     connection: Connection, community: Community, changed: pl.DataFrame, *, now: datetime, run_id: str
 ) -> int:
     """Plan the report of finished slots that are new or corrected; returns how many were added."""
-    live_since = {row.asset_id: row.live_since for row in _live_assets(connection, community)}
+    off = _switched_off(community)
+    known = _known_assets(connection, community)
+    live_since = {row.asset_id: row.live_since for row in known if row.asset_id not in off}
     rows = plan.measurements(plan.sendable(changed), live_since=live_since, length=community.slot_length)
     return _add_submissions(connection, rows, now=now, run_id=run_id)
 
 
-def _live_assets(connection: Connection, community: Community) -> list[Any]:
+def _switched_off(community: Community) -> set[str]:
+    return {asset.asset_id for asset in community.assets if not asset.live}
+
+
+def _known_assets(connection: Connection, community: Community) -> list[Any]:
     known = {asset.asset_id for asset in community.assets}
     return [row for row in connection.execute(select(table_of(AssetRow))) if row.asset_id in known]
 

@@ -78,7 +78,7 @@ def preview_forecasts(
 ) -> list[dict[str, Any]]:
     """What would be sent for the coming slot, without planning it: rows like the outbox's."""
     coming = slot_floor(now, community.slot_length) + community.slot_length
-    wanted = [plan.Target(asset_id=asset.asset_id, slot_start=coming) for asset in community.assets]
+    wanted = [plan.Target(asset_id=asset.asset_id, slot_start=coming) for asset in community.assets if asset.live]
     with store.reading() as connection:
         measured = measured_slots(connection, since=coming - plan.MAX_AGE)
     return plan.forecasts(wanted, measured, abilities=abilities, length=community.slot_length, margin=community.margin)

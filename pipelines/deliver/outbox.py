@@ -27,6 +27,7 @@ LEASE = timedelta(minutes=5)
 
 OUTCOME_UNKNOWN = "sent, but no answer was recorded; reconciliation will tell whether it arrived"
 NEVER_SENT = "not sent in time"
+SWITCHED_OFF = "not sent: the asset's live switch is off (`live: false`)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,8 @@ class Outcome:
     state: State
     at: datetime
     error: str = ""
+    again: bool = False
+    """Goes back so that this worker may take it once more."""
 
 
 def expire_overdue(store: Store, *, now: datetime) -> int:
@@ -76,6 +79,27 @@ def expire_overdue(store: Store, *, now: datetime) -> int:
             .values(state=State.EXPIRED.value, error=_reason(row))
         ).rowcount
     return int(lost + unsent)
+
+
+def close_switched_off(store: Store, *, assets: Sequence[str]) -> int:
+    """Close what waits for assets that take no live data: measurements have no deadline that would end them.
+
+    Args:
+        store: the outbox.
+        assets: whose live switch is off.
+
+    Returns:
+        How many rows became `expired`.
+    """
+    if not assets:
+        return 0
+    row = table_of(SubmissionRow)
+    waiting = and_(row.c.state == State.PENDING, row.c.asset_id.in_(assets))
+    with store.writing() as connection:
+        closed = connection.execute(
+            update(row).where(waiting).values(state=State.EXPIRED.value, error=SWITCHED_OFF)
+        ).rowcount
+    return int(closed)
 
 
 def lease_due(store: Store, *, assets: Sequence[str], now: datetime, worker: str, limit: int) -> list[Leased]:
@@ -142,6 +166,7 @@ def record(store: Store, outcomes: Sequence[Outcome], *, worker: str) -> None:
             state=bindparam("new_state"),
             error=bindparam("new_error"),
             accepted_at=bindparam("at"),
+            leased_by=bindparam("holder"),
             leased_until=None,
         )
     )
@@ -156,6 +181,7 @@ def record(store: Store, outcomes: Sequence[Outcome], *, worker: str) -> None:
                         "new_state": one.state.value,
                         "new_error": one.error,
                         "at": one.at if one.state is State.ACCEPTED else None,
+                        "holder": "" if one.again else worker,
                     }
                     for one in part
                 ],
@@ -192,19 +218,15 @@ def _supersede_older_pending(connection: Connection) -> None:
 def _supersede_replaced(connection: Connection, accepted: Sequence[int]) -> None:
     """Older accepted versions of what has just been accepted are what the exchange no longer holds."""
     row = table_of(SubmissionRow)
-    newer = row.alias()
-    replaced = exists(
-        select(newer.c.id).where(
-            newer.c.id == bindparam("row_id"), _same_slot(row, newer), newer.c.version > row.c.version
-        )
+    newer, older = row.alias(), row.alias()
+    # From the new rows to the few of their slots: the other way round, each would ask all that was ever accepted.
+    replaced = (
+        select(older.c.id)
+        .join(newer, and_(_same_slot(newer, older), older.c.version < newer.c.version))
+        .where(newer.c.id.in_(accepted), older.c.state.in_((State.ACCEPTED, State.CONFIRMED)))
     )
-    # Spelled out: a statement executed for many rows at once takes no IN list.
-    was_held = or_(row.c.state == State.ACCEPTED, row.c.state == State.CONFIRMED)
     if accepted:
-        connection.execute(
-            update(row).where(was_held, replaced).values(state=State.SUPERSEDED.value),
-            [{"row_id": id_} for id_ in accepted],
-        )
+        connection.execute(update(row).where(row.c.id.in_(replaced)).values(state=State.SUPERSEDED.value))
 
 
 def _reason(row: Table) -> ColumnElement[str]:

@@ -21,14 +21,18 @@ FURTHEST = timedelta(days=90)
 
 
 def live_assets(connection: Connection, community: Community) -> pl.DataFrame:
-    """The community's live assets: asset_id, live_since."""
+    """The community's live assets: asset_id, live_since. Of one whose live switch is off nothing is expected."""
     row = table_of(AssetRow)
     found = read_frame(
         connection,
         select(row.c.asset_id, row.c.live_since),
         pl.Schema({"asset_id": pl.String(), "live_since": INSTANT}),
     )
-    return found.filter(pl.col("asset_id").is_in([asset.asset_id for asset in community.assets]))
+    return found.filter(pl.col("asset_id").is_in(_switched_on(community)))
+
+
+def _switched_on(community: Community) -> list[str]:
+    return [asset.asset_id for asset in community.assets if asset.live]
 
 
 def oldest_unsettled(connection: Connection, community: Community, *, now: datetime) -> datetime:
@@ -46,7 +50,7 @@ def oldest_unsettled(connection: Connection, community: Community, *, now: datet
     oldest: datetime | None = connection.execute(
         select(func.min(row.c.slot_start)).where(
             row.c.quantity == FORECAST,
-            row.c.asset_id.in_([asset.asset_id for asset in community.assets]),
+            row.c.asset_id.in_(_switched_on(community)),
             row.c.state.in_(waiting),
             row.c.slot_start >= now - FURTHEST,
             ~explained,

@@ -31,6 +31,15 @@ def source(file: File) -> File:
     return found
 
 
+def fees(*spans: File) -> File:
+    return {
+        "market": "Street",
+        "uuid": "0c6b3f63-7a3c-4a79-8d0a-1f7a0f2e9f11",
+        "cents_per_kwh": 4,
+        "schedule": [*spans],
+    }
+
+
 Change = Callable[[File], object]
 
 NAIVE = {"time_type": "naive", "time_zone": "Europe/Berlin"}
@@ -52,6 +61,38 @@ ONE_FAULT: list[tuple[str, Change, str]] = [
         lambda f: f["exchange"].update(base_url="exchange.example"),
         "exchange, base_url: 'exchange.example' is no address. "
         "Write the exchange's address, such as https://gsyweb.gridsingularity.com",
+    ),
+    (
+        "websocket's address with the wrong scheme",
+        lambda f: f["exchange"].update(websocket_url="https://exchange.example"),
+        "exchange, websocket_url: this value is no address. "
+        "Write one like wss://gsyweb.gridsingularity.com/external-ws, or leave it out",
+    ),
+    (
+        "aggregator without a name",
+        lambda f: f["exchange"].update(aggregator=""),
+        "exchange, aggregator: is empty. Write the aggregator's name or uuid",
+    ),
+    (
+        "grid fee without a market's uuid",
+        lambda f: f.update(grid_fees=[{"market": "Street", "cents_per_kwh": 4}]),
+        "market 'Street', uuid: is missing. Write the uuid that the exchange gave this market",
+    ),
+    (
+        "grid fee's time of day",
+        lambda f: f.update(grid_fees=[fees({"from": "24:00", "to": "06:00", "cents_per_kwh": 1})]),
+        "market 'Street', schedule[0].from: '24:00' is no time of day. "
+        "Write the time at which it begins, in quotes, such as '22:00'",
+    ),
+    (
+        "grid fee's key misspelt",
+        lambda f: f.update(grid_fees=[fees({"from": "22:00", "too": "06:00", "to": "06:00", "cents_per_kwh": 1})]),
+        "market 'Street', schedule[0].too: this key is unknown. Did you mean 'to'?",
+    ),
+    (
+        "grid fee below nothing",
+        lambda f: f.update(grid_fees=[{**fees(), "cents_per_kwh": -1}]),
+        "market 'Street', cents_per_kwh: '-1' is out of range. Write a number greater than or equal to 0",
     ),
     (
         "own database without driver",
@@ -322,6 +363,25 @@ ONE_NOTICE: list[tuple[str, Change, str]] = [
         "Write https, if the exchange has it",
     ),
     (
+        "websocket in clear",
+        lambda f: f["exchange"].update(websocket_url="ws://192.168.1.5/external-ws"),
+        "exchange, websocket_url: ws to 192.168.1.5: the login's token would travel in clear. "
+        "Write wss, if the exchange has it",
+    ),
+    (
+        "batch stops the exchange's own trading",
+        lambda f: f["exchange"].update(protocol="batch", aggregator="Street"),
+        "exchange, protocol: selecting an aggregator stops the exchange's template trading for that asset: "
+        "it trades only what the aggregator bids. "
+        "If nobody bids through the aggregator, use protocol sdk, and unselect what it has selected",
+    ),
+    (
+        "live switch off",
+        lambda f: f["assets"][1].update(live=False),
+        "asset 'Roof', live: its live switch is off: nothing is sent, and the exchange follows the uploaded profile. "
+        "Write the profile to upload with slotfeed profiles export, or take this out once the switch is on",
+    ),
+    (
         "uuid of another form",
         lambda f: f["assets"][1].update(uuid="roof"),
         "asset 'Roof', uuid: 'roof' hasn't the form of a UUID. "
@@ -478,6 +538,16 @@ def test_registers_are_refused_where_the_source_has_no_column_for_them(
         "asset 'Flat', streams[0].register",
         "asset 'Roof', streams[0].register",
     ]
+
+
+def test_batch_needs_an_aggregator(check: Callable[..., list[str]], file: File) -> None:
+    file["exchange"]["protocol"] = "batch"
+    fault, notice = check(file)
+    assert fault == (
+        "exchange, aggregator: protocol batch sends through an aggregator, and none is named. "
+        "Write its name or uuid; one that isn't there yet is made by slotfeed aggregators create NAME"
+    )
+    assert notice.startswith("NOTICE exchange, protocol: selecting an aggregator stops")
 
 
 def test_the_export_half_is_asked_for_by_its_own_sign(check: Callable[..., list[str]], file: File) -> None:

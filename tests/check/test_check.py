@@ -74,7 +74,7 @@ EVERY_FAULT = [
     "community, slot_length: 25 minutes don't divide the hour. "
     "Write the exchange's slot length: 5, 10, 12, 15, 20, 30 or 60",
     "exchange, margin_s: the key stands twice, in lines 9 and 10; YAML would drop all but the last. Keep one of them",
-    "exchange, protocol: 'resst' is none of the allowed values. Did you mean 'rest'? Allowed: rest or sdk",
+    "exchange, protocol: 'resst' is none of the allowed values. Did you mean 'rest'? Allowed: rest, sdk or batch",
     "exchange, password: no secret stands in this file. "
     "Take it out and set SLOTFEED_EXCHANGE_USERNAME and SLOTFEED_EXCHANGE_PASSWORD in the environment or in .env",
     "database: a password stands in this URL. "

@@ -8,7 +8,17 @@ import yaml
 
 from pipelines.check import read_community
 from pipelines.check.reading import NUMBER_FIELDS, TRUTH_FIELDS
-from pipelines.community import Cloud, Columns, CommunitySection, ExchangeSection, MeterDatabase, Stream
+from pipelines.community import (
+    Asset,
+    Cloud,
+    Columns,
+    CommunitySection,
+    ExchangeSection,
+    FeeSpan,
+    MarketFees,
+    MeterDatabase,
+    Stream,
+)
 
 
 @pytest.fixture
@@ -115,7 +125,7 @@ def test_aliases_and_merges_are_read(check: Callable[..., list[str]], path: Path
 
 
 def test_kinds_of_keys_are_those_of_the_models() -> None:
-    models = (CommunitySection, ExchangeSection, MeterDatabase, Cloud, Columns, Stream)
+    models = (CommunitySection, ExchangeSection, MeterDatabase, Cloud, Columns, Asset, Stream, MarketFees, FeeSpan)
     fields = [(name, str(info.annotation)) for model in models for name, info in model.model_fields.items()]
     numbers = {name for name, kind in fields if re.search(r"\b(int|float)\b|Literal\[1, -1\]", kind)}
     # Of `limits` the values are numbers, each under a name of the vendor's.

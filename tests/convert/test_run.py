@@ -15,7 +15,7 @@ QUARTER = timedelta(minutes=15)
 REST, SDK = PROTOCOLS["rest"].abilities, PROTOCOLS["sdk"].abilities
 
 
-def community(*, streams: int = 1) -> Community:
+def community(*, streams: int = 1, live: bool = True) -> Community:
     channels = [{"source": "m", "device": str(i), "kind": "register", "unit": "Wh"} for i in range(1, streams + 1)]
     return Community.model_validate(
         {
@@ -30,7 +30,9 @@ def community(*, streams: int = 1) -> Community:
                     "time_type": "epoch_s",
                 }
             },
-            "assets": [{"name": "A", "uuid": "a", "type": "load", "rated_power_kw": 10, "streams": channels}],
+            "assets": [
+                {"name": "A", "uuid": "a", "type": "load", "rated_power_kw": 10, "live": live, "streams": channels}
+            ],
         }
     )
 
@@ -58,11 +60,11 @@ def store_registers(
 
 
 def run(
-    store: Store, now: datetime, *, abilities: object = REST, forecast: bool = True, streams: int = 1
+    store: Store, now: datetime, *, abilities: object = REST, forecast: bool = True, streams: int = 1, live: bool = True
 ) -> ConvertSummary:
     return convert(
         store,
-        community(streams=streams),
+        community(streams=streams, live=live),
         abilities=abilities,  # type: ignore[arg-type]
         forecast=forecast,
         now=now,
@@ -257,3 +259,26 @@ def test_a_long_history_is_converted_in_parts_with_the_same_result(sqlite_store:
     assert made.slots == hours * 4
     assert {round(energy, 6) for _, _, energy, _ in slots(sqlite_store)} == {10.0}
     assert made.corrected == 0
+
+
+def test_an_asset_whose_live_switch_is_off_has_slots_and_no_submissions(store: Store) -> None:
+    store_registers(store, quarters(NOON, 100.0))
+    made = run(store, NOON + QUARTER + timedelta(minutes=2), abilities=SDK, live=False)
+    assert made == ConvertSummary(slots=1, corrected=0, planned=0)
+    assert outbox(store) == []
+    # Switched on, it goes live as a new asset does.
+    run(store, NOON + QUARTER + timedelta(minutes=3), abilities=SDK)
+    assert outbox(store) == [("forecast", NOON + 2 * QUARTER, 0, 100.0, State.PENDING)]
+
+
+def test_what_passed_while_the_live_switch_was_off_is_not_planned_later(store: Store) -> None:
+    store_registers(store, quarters(NOON, 100.0))
+    run(store, NOON + QUARTER + timedelta(minutes=2))
+    store_registers(store, quarters(NOON + QUARTER, 110.0, 120.0, 130.0, start_wh=100.0))
+    assert run(store, NOON + 4 * QUARTER + timedelta(minutes=2), live=False).planned == 0
+    store_registers(store, quarters(NOON + 4 * QUARTER, 140.0, start_wh=460.0))
+    assert run(store, NOON + 5 * QUARTER + timedelta(minutes=2)).planned == 1
+    assert [(start, energy) for _, start, _, energy, _ in outbox(store)] == [
+        (NOON + 2 * QUARTER, 100.0),
+        (NOON + 6 * QUARTER, 140.0),
+    ]

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.deliver import deliver
 from pipelines.deliver.outbox import LEASE, lease_due
-from pipelines.deliver.run import SILENCE
+from pipelines.deliver.sender import SILENCE
 from pipelines.errors import AuthenticationError
 from pipelines.exchange.client import ATTEMPTS
 from pipelines.frames import Quantity, State

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from pipelines.deliver import deliver, expire_overdue
-from pipelines.exchange import PROTOCOLS
+from pipelines.exchange import PROTOCOLS, Command, Envelope
 from pipelines.frames import Quantity, State
 from pipelines.reconcile import ReconcileSummary, reconcile
 from pipelines.sandbox.exchange.faults import Rule
@@ -127,11 +127,8 @@ async def overwrite(world: World, asset: str, values_wh: dict[datetime, float]) 
     """Somebody else writes to the asset, later than slotfeed."""
     async with world.client() as client:
         request = PROTOCOLS["sdk"].request(
-            simulation=world.community.community.simulation_uuid,
-            asset=asset,
-            quantity=F,
-            energy_wh=values_wh,
-            transaction_id="other",
+            Envelope(simulation=world.community.community.simulation_uuid, transaction_id="other"),
+            [Command(asset=asset, quantity=F, energy_wh=values_wh)],
         )
         await client.post(request, step="other", closes_at=None)
 
