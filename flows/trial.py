@@ -4,21 +4,24 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
-from pipelines.clock import WallClock
+from pipelines.clock import Clock, WallClock
 from pipelines.collect.probe import probe
 from pipelines.collect.run import Opening
 from pipelines.community import Community
-from pipelines.errors import ConfigurationError, Issue, SlotfeedError
-from pipelines.exchange import open_exchange
+from pipelines.errors import ConfigurationError, Issue, RejectedError, Severity, SlotfeedError
+from pipelines.exchange import ExchangeClient, open_exchange
+from pipelines.exchange.graphql import live_switches
+from pipelines.exchange.registry import asset_places, read_registry
 from pipelines.settings import EXCHANGE_PASSWORD, EXCHANGE_USERNAME, Secrets
 from pipelines.store.own import open_own_store
+from pipelines.sync import standing_issues
 
 PATIENCE = timedelta(minutes=1)
 """What a person waits for."""
 
 
 async def try_connections(community: Community, folder: Path) -> list[Issue]:
-    """Connect to each source and log in at the exchange; every trouble as an issue."""
+    """Connect to each source and the exchange, and look for each asset there; every trouble as an issue."""
     secrets, clock = Secrets(folder), WallClock()
     issues: list[Issue] = []
     try:
@@ -39,6 +42,10 @@ async def try_connections(community: Community, folder: Path) -> list[Issue]:
                 issues += await asyncio.to_thread(probe, name, opening)
         finally:
             store.close()
+    return issues + await _try_exchange(community, secrets, clock)
+
+
+async def _try_exchange(community: Community, secrets: Secrets, clock: Clock) -> list[Issue]:
     try:
         async with open_exchange(
             base_url=community.exchange.base_url,
@@ -48,9 +55,26 @@ async def try_connections(community: Community, folder: Path) -> list[Issue]:
             concurrency=1,
         ) as client:
             await client.connect()
+            return await _try_assets(community, client)
     except ConfigurationError as error:
-        issues += error.issues
+        return list(error.issues)
     except SlotfeedError as error:
         remedy = "Correct `exchange.base_url` or the secrets, or try again later"
-        issues.append(Issue(where="exchange", field="base_url", problem=str(error), remedy=remedy))
-    return issues
+        return [Issue(where="exchange", field="base_url", problem=str(error), remedy=remedy)]
+
+
+async def _try_assets(community: Community, client: ExchangeClient) -> list[Issue]:
+    """Whether the exchange takes what the assets send; it knows them and their switches by its registry."""
+    simulation = community.community.simulation_uuid
+    try:
+        places = asset_places(await read_registry(client, simulation))
+    except RejectedError as error:
+        remedy = "Correct `community.simulation_uuid`, or ask its owner to show it to this user"
+        return [Issue(where="community", field="simulation_uuid", problem=str(error), remedy=remedy)]
+    try:
+        live = await live_switches(client, simulation)
+    except SlotfeedError as error:
+        remedy = "See on the exchange's page that each asset's live switch is on"
+        told = Issue(where="exchange", field="", problem=str(error), remedy=remedy, severity=Severity.NOTICE)
+        return [*standing_issues(community, places, None), told]
+    return standing_issues(community, places, live)
