@@ -13,6 +13,7 @@ from prefect.exceptions import PrefectException
 
 from flows.session import Run
 from pipelines.report.rundown import discrepancy_rows, feed_in_words, reconcile_in_words, submission_rows
+from pipelines.report.upkeep import archive_in_words, archive_rows, fee_rows, fees_in_words
 
 log = logging.getLogger("slotfeed")
 
@@ -35,6 +36,18 @@ async def leave_reconcile(run: Run) -> None:
         words=reconcile_in_words(run.community, run.summary, run.problems),
         rows=discrepancy_rows(run.store, run.community),
     )
+
+
+async def leave_grid_fees(run: Run) -> None:
+    """Leave which grid fees stand and which were set."""
+    words = fees_in_words(run.community, run.summary, run.problems)
+    await _leave(run, "grid-fees", words=words, rows=fee_rows(run.community, run.summary))
+
+
+async def leave_archive(run: Run) -> None:
+    """Leave which days were kept."""
+    words = archive_in_words(run.community, run.summary, run.problems)
+    await _leave(run, "archive", words=words, rows=archive_rows(run.summary))
 
 
 async def _leave(run: Run, key: str, *, words: str, rows: list[Mapping[str, Any]]) -> None:

@@ -57,13 +57,22 @@ def test_deployed_feed_run_by_a_worker_reaches_the_exchange(
         with httpx.Client(base_url=server.url, timeout=30) as api:
             deployments = {one["name"]: one for one in api.post("/deployments/filter", json={}).json()}
             declared = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-            assert set(deployments) == {one["name"] for one in declared} == {"feed", "reconcile", "backfill"}
+            assert set(deployments) == {one["name"] for one in declared} == {
+                "feed",
+                "reconcile",
+                "backfill",
+                "grid-fees",
+                "archive",
+                "listen",
+            }
             schedules = {name: one["schedules"] for name, one in deployments.items()}
             assert schedules["feed"][0]["schedule"]["interval"] == 900
             assert schedules["reconcile"][0]["schedule"]["cron"] == "5 * * * *"
             assert schedules["backfill"] == []
+            assert schedules["grid-fees"][0]["schedule"]["interval"] == 900
+            assert schedules["archive"][0]["schedule"]["cron"] == "20 3 * * *"
             # The schedules would start runs on a community that isn't there.
-            for name in ("feed", "reconcile"):
+            for name in ("feed", "reconcile", "grid-fees", "archive", "listen"):
                 api.post(f"/deployments/{deployments[name]['id']}/pause_deployment").raise_for_status()
 
             prefect(
