@@ -38,8 +38,9 @@ check: $(READY)  ## Lint, types and the rules of the house
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-bench: $(READY)  ## Figures: reading a day of a thousand devices at each vendor
+bench: $(READY)  ## Figures: reading a day of a thousand devices, posting a slot of ten thousand assets
 	@$(BIN)/python tests/benchmarks/clouds.py
+	@$(BIN)/python tests/benchmarks/posting.py
 
 format: $(READY)  ## Format and mend what ruff can
 	@$(BIN)/ruff format .

@@ -1,7 +1,6 @@
 """The `slotfeed` command. Heavy parts are imported by the command that needs them."""
 
 import asyncio
-import json
 import logging
 import os
 import sys
@@ -9,17 +8,24 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 
 from flows import screens
+from flows.archive_cli import archive
+from flows.assets_cli import assets
+from flows.exchange_cli import aggregators
+from flows.grid_cli import grid_fees
+from flows.listen_cli import listen
 from flows.moments import parse_moment
+from flows.profiles_cli import profiles
+from flows.sandbox_cli import sandbox
 from flows.sources_cli import sources
 from pipelines.clock import WallClock
 from pipelines.community import Community
-from pipelines.errors import ConfigurationError, Issue, Severity, SlotfeedError
+from pipelines.errors import ConfigurationError, IncompleteRun, Issue, Severity, SlotfeedError
 from pipelines.store import Store
 
 if TYPE_CHECKING:
@@ -27,10 +33,15 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Energy of a community, slot by slot.")
 quarantine = typer.Typer(no_args_is_help=True, help="Readings that broke an expectation, and what to do with them.")
-sandbox = typer.Typer(no_args_is_help=True, help="Stand-ins for the outside world, on this machine.")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(sandbox, name="sandbox")
 app.add_typer(sources, name="sources")
+app.add_typer(profiles, name="profiles")
+app.add_typer(aggregators, name="aggregators")
+app.command()(listen)
+app.add_typer(assets, name="assets")
+app.add_typer(grid_fees, name="grid-fees")
+app.add_typer(archive, name="archive")
 
 File = Annotated[
     Path, typer.Option("--community", "-c", envvar="SLOTFEED_COMMUNITY", help="The community file.", show_default=True)
@@ -48,6 +59,9 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         app()
+    except IncompleteRun as error:
+        screens.show_incomplete(error.problems)
+        sys.exit(1)
     except SlotfeedError as error:
         screens.show_error(error)
         sys.exit(1)
@@ -61,14 +75,23 @@ def init(
     from_registry: Annotated[
         Path | None, typer.Option(help="Simulation config JSON, downloaded from the exchange's Registry page.")
     ] = None,
+    from_datasheet: Annotated[Path | None, typer.Option(help="GSy's community data sheet (xlsx).")] = None,
 ) -> None:
     """Write a commented community file to start from."""
     from pipelines import starter
 
-    if from_registry is None:
-        text = starter.example_yaml()
+    if from_registry is not None and from_datasheet is not None:
+        raise _fault("--from-registry", "it stands beside --from-datasheet", "Name one of them")
+    if from_registry is not None:
+        from pipelines.gsy_files.config import read_config
+
+        text = starter.yaml_from_registry(read_config(from_registry), origin=from_registry.name)
+    elif from_datasheet is not None:
+        from pipelines.gsy_files.datasheet import read_datasheet
+
+        text = starter.yaml_from_datasheet(read_datasheet(from_datasheet), origin=from_datasheet.name)
     else:
-        text = starter.yaml_from_registry(_json_file(from_registry), origin=from_registry.name)
+        text = starter.example_yaml()
     starter.write_starter(path, text)
     screens.out.print(f"Wrote {path}. Fill it in, then run: slotfeed check --community {path}")
 
@@ -233,65 +256,6 @@ def discard(ids: Ids, reason: Reason, community: File = DEFAULT_FILE) -> None:
     screens.out.print(f"Discarded {rows.discard(store, ids, reason=reason, now=WallClock().now())} reading(s)")
 
 
-@sandbox.command("exchange")
-def sandbox_exchange(
-    registry: Annotated[
-        Path | None, typer.Option(help="Simulation config JSON; by default the demo community's.")
-    ] = None,
-    port: Annotated[int, typer.Option(help="0 takes any free one.")] = 8700,
-    username: Annotated[str, typer.Option(help="Of its one user.")] = "sandbox",
-    clock: Annotated[
-        str | None,
-        typer.Option(help="Drive the clock by hand from this time on (PUT /sandbox/clock); default: real time."),
-    ] = None,
-) -> None:
-    """Serve a local exchange; the password is SLOTFEED_EXCHANGE_PASSWORD, or `sandbox`."""
-    import tempfile
-
-    from pipelines.sandbox import demo_community
-    from pipelines.sandbox.exchange import serve
-
-    with tempfile.TemporaryDirectory() as folder:
-        if registry is None:
-            registry = Path(folder) / "registry.json"
-            registry.write_text(json.dumps(demo_community.registry_json()))
-        serve.run(
-            registry_file=registry,
-            port=port,
-            username=username,
-            password=os.environ.get("SLOTFEED_EXCHANGE_PASSWORD", "sandbox"),
-            clock_start=None if clock is None else parse_moment(clock, option="--clock", zone="UTC"),
-        )
-
-
-@sandbox.command("clouds")
-def sandbox_clouds(
-    port: Annotated[int, typer.Option(help="0 takes any free one.")] = 8800,
-    username: Annotated[str, typer.Option(help="Of the one account that every vendor has.")] = "sandbox",
-    clock: Annotated[
-        str | None,
-        typer.Option(help="Drive the clock by hand from this time on (PUT /sandbox/clock); default: real time."),
-    ] = None,
-    devices: Annotated[
-        int | None, typer.Option(help="So many devices at every vendor; default: a part of the demo community.")
-    ] = None,
-) -> None:
-    """Serve local vendor clouds; their secret is SLOTFEED_SANDBOX_SECRET, or `sandbox`."""
-    from pipelines.sandbox.clouds import serve
-    from pipelines.sandbox.clouds.app import vendors
-
-    for name, vendor in vendors().items():
-        screens.out.print(f"{name:<16} url: http://127.0.0.1:{port or '<port>'}{vendor.PREFIX}", highlight=False)
-    serve.run(
-        port=port,
-        username=username,
-        secret=os.environ.get("SLOTFEED_SANDBOX_SECRET", "sandbox"),
-        clock_start=None if clock is None else parse_moment(clock, option="--clock", zone="UTC"),
-        fleet="demo" if devices is None else "grown",
-        devices=devices or 1,
-    )
-
-
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option(help="Folder for the databases and the report.")] = Path("demo-output"),
@@ -334,20 +298,6 @@ def _zone(path: Path) -> str:
     from pipelines.check import read_community
 
     return read_community(path).community.time_zone
-
-
-def _json_file(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise _fault(
-            "--from-registry", f"can't read {path}: {error}", "Download the file again from the Registry page"
-        ) from error
-    if not isinstance(content, dict):
-        raise _fault(
-            "--from-registry", f"{path} holds no JSON object", "Download the file again from the Registry page"
-        )
-    return content
 
 
 def _fault(option: str, problem: str, remedy: str) -> ConfigurationError:

@@ -5,14 +5,14 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 from rich.markup import escape
 
 from flows import screens
 from pipelines.clock import WallClock
-from pipelines.community import Asset, Community
+from pipelines.community import Community
 from pipelines.errors import ConfigurationError, Issue, RejectedError
 
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ aggregators = typer.Typer(no_args_is_help=True, help="Aggregators of the exchang
 DEFAULT_FILE = Path("community.yaml")
 File = Annotated[Path, typer.Option("--community", "-c", envvar="SLOTFEED_COMMUNITY", help="The community file.")]
 Name = Annotated[str, typer.Argument(help="Of the aggregator, or its uuid.")]
-Assets = Annotated[list[str] | None, typer.Option("--asset", help="Name or uuid of an asset of the file; repeatable.")]
+Assets = Annotated[
+    list[str] | None,
+    typer.Option("--asset", help="Name or uuid of an asset of the file, or of a market it plans fees for; repeatable."),
+]
 All = Annotated[bool, typer.Option("--all", help="Every asset of the file.")]
 Which = Annotated[str | None, typer.Option("--aggregator", help="Name or uuid; default: the file's.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
@@ -34,6 +37,13 @@ TRAP = (
     "the aggregator bids. slotfeed sends energies and bids nothing, so without somebody who bids, the asset trades "
     "nothing and its energy counts as deficit. An asset has one aggregator at most."
 )
+
+
+class Member(NamedTuple):
+    """An asset or market of the file: what can select an aggregator."""
+
+    uuid: str
+    name: str
 
 
 @aggregators.command("list")
@@ -92,8 +102,8 @@ def select(
     chosen = _chosen(_read(community), asset, every=every)
     _agree(f"{TRAP}\nThis concerns {len(chosen)} asset(s).", yes=yes)
 
-    async def one_by_one(simulation: str, client: "ExchangeClient", one: "Aggregator", which: Asset) -> str:
-        new = await select_aggregator(client, simulation, one, asset=which.asset_id, name=which.name)
+    async def one_by_one(simulation: str, client: "ExchangeClient", one: "Aggregator", which: Member) -> str:
+        new = await select_aggregator(client, simulation, one, asset=which.uuid, name=which.name)
         return "selected" if new else "was selected already"
 
     _each(community, chosen, aggregator, one_by_one)
@@ -106,17 +116,17 @@ def unselect(
     """Free assets from the aggregator: the exchange trades for them again."""
     from pipelines.exchange.aggregators import unselect_aggregator
 
-    async def one_by_one(simulation: str, client: "ExchangeClient", one: "Aggregator", which: Asset) -> str:
-        await unselect_aggregator(client, simulation, one, asset=which.asset_id, name=which.name)
+    async def one_by_one(simulation: str, client: "ExchangeClient", one: "Aggregator", which: Member) -> str:
+        await unselect_aggregator(client, simulation, one, asset=which.uuid, name=which.name)
         return "unselected"
 
     _each(community, _chosen(_read(community), asset, every=every), aggregator, one_by_one)
 
 
-OneByOne = Callable[[str, "ExchangeClient", "Aggregator", Asset], Awaitable[str]]
+OneByOne = Callable[[str, "ExchangeClient", "Aggregator", Member], Awaitable[str]]
 
 
-def _each(path: Path, chosen: list[Asset], named: str | None, act: OneByOne) -> None:
+def _each(path: Path, chosen: list[Member], named: str | None, act: OneByOne) -> None:
     """Act for each asset; one that is refused doesn't hinder the others, and makes the command fail."""
     from pipelines.exchange.aggregators import find_aggregator
 
@@ -143,20 +153,27 @@ def _each(path: Path, chosen: list[Asset], named: str | None, act: OneByOne) -> 
         raise typer.Exit(1)
 
 
-def _chosen(community: Community, named: list[str] | None, *, every: bool) -> list[Asset]:
+def _chosen(community: Community, named: list[str] | None, *, every: bool) -> list[Member]:
     if every == bool(named):
         raise _fault("--asset", "which assets isn't said", "Write --asset NAME, once or more, or --all")
     if every:
-        return list(community.assets)
-    found = {name: community.asset(name) for name in named or ()}
-    unknown = [name for name, asset in found.items() if asset is None]
+        return [Member(asset.asset_id, asset.name) for asset in community.assets]
+    found = {name: _member(community, name) for name in named or ()}
+    unknown = [name for name, member in found.items() if member is None]
     if unknown:
         raise _fault(
             "--asset",
-            f"the file has no asset {', '.join(map(repr, unknown))}",
+            f"the file has no asset or market {', '.join(map(repr, unknown))}",
             "Write a name or uuid as the file has it",
         )
-    return [asset for asset in found.values() if asset is not None]
+    return [member for member in found.values() if member is not None]
+
+
+def _member(community: Community, name: str) -> Member | None:
+    if (asset := community.asset(name)) is not None:
+        return Member(asset.asset_id, asset.name)
+    markets = (Member(one.uuid, one.market) for one in community.grid_fees)
+    return next((market for market in markets if name in market), None)
 
 
 def _agree(told: str, *, yes: bool) -> None:

@@ -22,10 +22,10 @@ def listen(
 ) -> None:
     """Show what the exchange tells over its websocket, and keep how far its market is ahead of its clock."""
     from flows.listen import hear
-    from flows.session import open_run, tell_nobody
+    from flows.session import open_run
 
     async def story() -> None:
-        async with open_run("listen", community, tell=tell_nobody) as run:
+        async with open_run("listen", community, tell=screens.show_problems) as run:
             await hear(run, slots=slots, say=_say)
 
     asyncio.run(story())
@@ -44,10 +44,10 @@ def _line(message: "MarketEvent | Answer") -> str:
         words = [_plain(message.body.get("status", "no status"))]
         words += [_plain(message.body[key]) for key in ("error_message", "message", "error") if message.body.get(key)]
         return f"answer  {_plain(message.command)} {_plain(message.transaction_id)}: {', '.join(words)}"
-    slot = f"slot {message.slot:%Y-%m-%d %H:%M} UTC" if message.slot else "no slot"
+    slot = f" slot {message.slot:%Y-%m-%d %H:%M} UTC" if message.slot else ""
     done = f", {message.completion:g} % over" if message.completion is not None else ""
     lead = f", the market is {message.lead.total_seconds():+.1f} s ahead" if message.lead is not None else ""
-    return f"{message.at:%H:%M:%S}  {_plain(message.event)} {slot}{done}{lead}"
+    return f"{message.at:%H:%M:%S}  {_plain(message.event)}{slot}{done}{lead}"
 
 
 def _plain(value: object) -> str:

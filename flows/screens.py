@@ -38,6 +38,18 @@ def show_error(error: SlotfeedError) -> None:
         err.print(f"[red]error[/] {escape(str(error))}", soft_wrap=True)
 
 
+def show_incomplete(problems: Sequence[str]) -> None:
+    """That a run has failed in part; what failed stands in its words already."""
+    count = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
+    err.print(f"[yellow]incomplete[/] {count}, told above; the next run picks up what failed")
+
+
+async def show_problems(run: "Run") -> None:
+    """What went wrong in a run that tells the rest while it goes on."""
+    for problem in run.problems:
+        err.print(f"[yellow]problem[/] {escape(problem)}", soft_wrap=True)
+
+
 async def show_run(run: "Run") -> None:
     """What a run did, in words."""
     words = reconcile_in_words if "reconcile" in run.summary else feed_in_words

@@ -14,15 +14,11 @@ from flows.secrets import secret_blocks
 from pipelines.check import read_community
 from pipelines.clock import Clock, RunningClock, WallClock
 from pipelines.community import Community
-from pipelines.errors import SlotfeedError, TransientError
+from pipelines.errors import IncompleteRun, SlotfeedError
 from pipelines.exchange import ExchangeClient, open_exchange
 from pipelines.settings import DATABASE_PASSWORD, EXCHANGE_PASSWORD, EXCHANGE_USERNAME, Secrets, source_password
 from pipelines.store import Store, finish_run, kept_lead, start_run
 from pipelines.store.own import open_own_store
-
-
-class IncompleteRun(TransientError):
-    """The run did what it could, but a part of it failed; the next run picks that up."""
 
 
 @dataclass
@@ -125,7 +121,7 @@ async def open_run(
         outcome = "incomplete" if run.problems else "ok"
         finish_run(store, run_id, outcome=outcome, summary=run.summary | {"problems": run.problems}, now=clock.now())
         if run.problems:
-            raise IncompleteRun("; ".join(run.problems))
+            raise IncompleteRun(run.problems)
     finally:
         store.close()
 

@@ -4,7 +4,8 @@
     ├── ConfigurationError    the community file or a secret is wrong: holds the list of issues
     ├── TransientError        try again: the other side may answer next time
     │   ├── ExchangeUnavailable
-    │   └── SourceUnavailable
+    │   ├── SourceUnavailable
+    │   └── IncompleteRun       a run did what it could: the next one picks up what failed
     ├── TerminalError         stop and tell someone: trying again changes nothing
     │   ├── AuthenticationError
     │   ├── RejectedError     the exchange refuses this asset or value
@@ -16,7 +17,7 @@
 A message names the asset, the slot, the step and what was tried; never a secret.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -137,3 +138,12 @@ class StoreError(TerminalError):
 
 class ExpiredError(SlotfeedError):
     """The slot has begun: what should have reached it can't any more."""
+
+
+class IncompleteRun(TransientError):
+    """The run did what it could, but a part of it failed; the next run picks that up."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        """Take what failed, in words."""
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)

@@ -21,12 +21,9 @@ from pipelines.clock import FixedClock
 from pipelines.community import Community
 from pipelines.exchange import PROTOCOLS, ExchangeClient, open_exchange, read_energy
 from pipelines.frames import Quantity, State
-from pipelines.sandbox.exchange.accounts import Accounts
 from pipelines.sandbox.exchange.app import create_app
-from pipelines.sandbox.exchange.faults import Faults
-from pipelines.sandbox.exchange.journal import Journal
-from pipelines.sandbox.exchange.market import Market
-from pipelines.sandbox.exchange.registry import read_registry
+from pipelines.sandbox.exchange.ctn import open_ctn
+from pipelines.sandbox.exchange.ways_in import twin_from
 from pipelines.slots import forecast_window
 from pipelines.store import AssetRow, Store, SubmissionRow, insert_rows, open_store
 
@@ -164,20 +161,11 @@ class World:
     def __init__(self, store: Store, protocol: str, start: datetime, folder: Path) -> None:
         registry_file = folder / "registry.json"
         registry_file.write_text(json.dumps(small_registry()))
-        registry = read_registry(registry_file)
         self.store, self.community = store, small_community(protocol)
         self.clock = FixedClock(start)
-        self.journal, self.faults = Journal(), Faults()
-        market = Market(SLOT, start, {uuid: one.type for uuid, one in registry.assets.items()})
-        accounts = Accounts(username="me", password="hush", lifetime=timedelta(hours=48), clock=self.clock)
-        self.app = create_app(
-            market=market,
-            registry=registry,
-            accounts=accounts,
-            clock=self.clock,
-            journal=self.journal,
-            faults=self.faults,
-        )
+        self.ctn = open_ctn(twin=twin_from(registry_file), clock=self.clock, admin=("me", "hush"))
+        self.journal, self.faults = self.ctn.journal, self.ctn.faults
+        self.app = create_app(self.ctn)
         self.waits: list[float] = []
 
     async def sleep(self, seconds: float) -> None:
@@ -258,13 +246,25 @@ class World:
         return [entry["asset"] for entry in self.journal.entries() if "energy" in entry["path"]]
 
 
+def _worlds(store: Store, noon: datetime, folder: Path) -> Iterator[Callable[[str], World]]:
+    made: list[World] = []
+
+    def make(protocol: str) -> World:
+        made.append(World(store, protocol, noon + timedelta(minutes=2), folder))
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.ctn.close()
+
+
 @pytest.fixture
-def make_world(store: Store, tmp_path: Path, noon: datetime) -> Callable[[str], World]:
+def make_world(store: Store, tmp_path: Path, noon: datetime) -> Iterator[Callable[[str], World]]:
     """Build the world for a protocol; its clock stands at 12:02."""
-    return lambda protocol: World(store, protocol, noon + timedelta(minutes=2), tmp_path)
+    yield from _worlds(store, noon, tmp_path)
 
 
 @pytest.fixture
-def make_light_world(sqlite_store: Store, tmp_path: Path, noon: datetime) -> Callable[[str], World]:
+def make_light_world(sqlite_store: Store, tmp_path: Path, noon: datetime) -> Iterator[Callable[[str], World]]:
     """The same on SQLite alone."""
-    return lambda protocol: World(sqlite_store, protocol, noon + timedelta(minutes=2), tmp_path)
+    yield from _worlds(sqlite_store, noon, tmp_path)

@@ -14,8 +14,9 @@ stands, and a newer one waits until an older one in flight is settled.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 
-from sqlalchemy import Connection, Table, and_, bindparam, case, exists, literal, or_, select, update
+from sqlalchemy import Connection, Select, Table, and_, bindparam, case, exists, literal, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.selectable import FromClause
 
@@ -128,18 +129,17 @@ def lease_due(store: Store, *, assets: Sequence[str], now: datetime, worker: str
             .with_for_update(skip_locked=True)
         )
         found = connection.execute(query).all()
-        if found:
+        for start in range(0, len(found), CHUNK):
             connection.execute(
                 update(row)
-                .where(row.c.id == bindparam("row_id"))
+                .where(row.c.id.in_([one.id for one in found[start : start + CHUNK]]))
                 .values(
                     state=State.SENDING.value,
                     attempts=row.c.attempts + 1,
                     leased_by=worker,
                     leased_until=now + LEASE,
                     sent_at=now,
-                ),
-                [{"row_id": one.id} for one in found],
+                )
             )
     return [
         Leased(
@@ -217,16 +217,29 @@ def _supersede_older_pending(connection: Connection) -> None:
 
 def _supersede_replaced(connection: Connection, accepted: Sequence[int]) -> None:
     """Older accepted versions of what has just been accepted are what the exchange no longer holds."""
+    if not accepted:
+        return
+    held = {State.ACCEPTED, State.CONFIRMED}
+    replaced = [one.id for one in connection.execute(_older(), {"accepted": accepted}) if one.state in held]
+    if replaced:
+        row = table_of(SubmissionRow)
+        connection.execute(update(row).where(row.c.id.in_(replaced)).values(state=State.SUPERSEDED.value))
+
+
+@cache
+def _older() -> Select[tuple[int, str]]:
+    """Older versions of the rows `accepted`.
+
+    Their state is looked at afterwards: asked for here, it leads SQLite through all that was ever accepted. Made once,
+    for making it takes longer than running it.
+    """
     row = table_of(SubmissionRow)
     newer, older = row.alias(), row.alias()
-    # From the new rows to the few of their slots: the other way round, each would ask all that was ever accepted.
-    replaced = (
-        select(older.c.id)
+    return (
+        select(older.c.id, older.c.state)
         .join(newer, and_(_same_slot(newer, older), older.c.version < newer.c.version))
-        .where(newer.c.id.in_(accepted), older.c.state.in_((State.ACCEPTED, State.CONFIRMED)))
+        .where(newer.c.id.in_(bindparam("accepted", expanding=True)))
     )
-    if accepted:
-        connection.execute(update(row).where(row.c.id.in_(replaced)).values(state=State.SUPERSEDED.value))
 
 
 def _reason(row: Table) -> ColumnElement[str]:

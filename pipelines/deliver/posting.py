@@ -125,10 +125,11 @@ class Poster:
         result = Result(answered=True)
         refused = []
         for part, verdict in zip(parts, verdicts, strict=True):
+            if verdict.fate is Fate.READY:
+                result.outcomes += self._outcomes(part, State.ACCEPTED)
+                continue
             reason = f"{self._step(part)}: {verdict.reason}"
             match verdict.fate:
-                case Fate.READY:
-                    result.outcomes += self._outcomes(part, State.ACCEPTED)
                 case Fate.RACED:
                     result.outcomes += self._outcomes(part, State.PENDING, reason, again=True)
                 case Fate.UNANSWERED:

@@ -26,6 +26,10 @@ RACES = 3
 LEASED = 500
 """Submissions leased at once."""
 
+LEASED_EACH = 10
+"""The same for each worker, where there are so many that it comes to more; ours. They are ready together at the end
+of what is leased, and wait there for the last of them."""
+
 MOST_LEASED = 20_000
 """The same where a request carries many assets; ours."""
 
@@ -81,7 +85,7 @@ class Sender:
         """Submissions to lease: what all workers together can carry in one request each."""
         section = self.community.exchange
         if not self.wire.abilities.many_assets:
-            return LEASED
+            return max(LEASED, LEASED_EACH * section.concurrency)
         return min(max(LEASED, section.assets_per_batch * section.concurrency), MOST_LEASED)
 
     @property

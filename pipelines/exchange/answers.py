@@ -37,8 +37,8 @@ def json_of(response: httpx.Response, *, step: str, now: datetime) -> object:
         wait = retry_after_s(response.headers.get("Retry-After"), now)
         raise ExchangeUnavailable(f"{step}: the exchange answered {status}", retry_after_s=wait)
     if response.is_redirect:
-        host = httpx.URL(response.headers.get("Location", "")).host
-        raise TerminalError(f"{step}: redirected to {host or 'elsewhere'}; correct `exchange.base_url`")
+        host = _host(response.headers.get("Location", "")) or "elsewhere"
+        raise TerminalError(f"{step}: redirected to {host}; correct `exchange.base_url`")
     if not response.is_success:
         raise RejectedError(f"{step}: the exchange answered {status}: {_shown(response)}")
     try:
@@ -52,6 +52,13 @@ def json_of(response: httpx.Response, *, step: str, now: datetime) -> object:
         reason = reason or "without saying why"
         raise RejectedError(f"{step}: the exchange refuses it: {str(reason)[:SHOWN]}")
     return body
+
+
+def _host(location: str) -> str:
+    try:
+        return httpx.URL(location).host
+    except httpx.InvalidURL:
+        return ""
 
 
 def _shown(response: httpx.Response) -> str:

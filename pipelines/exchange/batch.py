@@ -46,7 +46,10 @@ class Batch:
 
     def verdicts(self, commands: Sequence[Command], answer: object, /) -> list[Verdict]:
         """One for each command, by its asset and its place among that asset's commands."""
-        told = {area: iter(verdicts) for area, verdicts in read_answer(answer, _orders(commands)).items()}
+        orders: dict[str, list[Mapping[str, object]]] = {}
+        for command in commands:
+            orders.setdefault(command.asset, []).append({"type": _type_of(command)})
+        told = {area: iter(verdicts) for area, verdicts in read_answer(answer, orders).items()}
         return [next(told[command.asset]) for command in commands]
 
 
@@ -73,7 +76,7 @@ def read_answer(answer: object, orders: Orders) -> dict[str, list[Verdict]]:
     Args:
         answer: body from the websocket, or of the reply to the post. A reply without `responses` says that all
             is queued.
-        orders: as they were sent.
+        orders: as they were sent; of each, its `type` alone is asked for.
 
     Returns:
         Area -> verdicts in the order of its commands. What can't be matched beyond doubt is unanswered.
@@ -90,9 +93,13 @@ def _orders(commands: Sequence[Command]) -> dict[str, list[Mapping[str, object]]
     orders: dict[str, list[Mapping[str, object]]] = {}
     for command in commands:
         key = f"energy_{command.quantity.value}"
-        order = {"type": f"set_{key}", key: kwh_by_slot(command.energy_wh)}
+        order = {"type": _type_of(command), key: kwh_by_slot(command.energy_wh)}
         orders.setdefault(command.asset, []).append(order)
     return orders
+
+
+def _type_of(command: Command) -> str:
+    return f"set_energy_{command.quantity.value}"
 
 
 def _of_area(area: str, sent: Sequence[Mapping[str, object]], found: object) -> list[Verdict]:

@@ -26,6 +26,7 @@ from tenacity import (
 from pipelines.clock import Clock, RunningClock
 from pipelines.errors import AuthenticationError, ExchangeUnavailable, ExpiredError, RejectedError
 from pipelines.exchange.answers import json_of
+from pipelines.exchange.direct import DirectHttp
 from pipelines.exchange.market_clock import MarketClock
 from pipelines.exchange.protocols import Request
 from pipelines.exchange.tokens import TokenKeeper
@@ -73,7 +74,7 @@ def _impatient(state: RetryCallState) -> bool:
 class ExchangeClient:
     """Speaks to one exchange; made by `open_exchange`."""
 
-    http: httpx.AsyncClient
+    http: DirectHttp
     username: SecretStr
     password: SecretStr
     http_clock: Clock
@@ -139,7 +140,7 @@ class ExchangeClient:
         """
         try:
             async with asyncio.timeout(ASK_TIME_S):
-                response = await self.http.head("/api-token-auth/")
+                response = await self.http.request("HEAD", "/api-token-auth/")
         except (httpx.RequestError, TimeoutError):
             return
         told = server_time(response.headers)
@@ -166,10 +167,10 @@ class ExchangeClient:
         except (httpx.RequestError, TimeoutError) as error:
             # httpx's own message may be empty; its type says what happened.
             reason = f"{type(error).__name__} {error}".strip()
-            raise ExchangeUnavailable(f"{step}: no answer from {self.http.base_url.host} ({reason})") from error
+            raise ExchangeUnavailable(f"{step}: no answer from {self.http.host} ({reason})") from error
 
     async def _login(self) -> str:
-        step = f"login at {self.http.base_url.host}"
+        step = f"login at {self.http.host}"
         credentials = {"username": self.username.get_secret_value(), "password": self.password.get_secret_value()}
         body = json.dumps(credentials).encode()
         response = await self._send("POST", "/api-token-auth/", "", body, step=step)
@@ -230,7 +231,6 @@ async def open_exchange(
         sleep: waits between tries; for tests.
     """
     transport = transport or ExchangeTransport(base_url, connections=concurrency)
-    async with httpx.AsyncClient(
-        base_url=base_url, timeout=TIMEOUT, transport=transport, follow_redirects=False
-    ) as http:
+    async with transport:
+        http = DirectHttp(base_url, transport, timeout=TIMEOUT)
         yield ExchangeClient(http=http, username=username, password=password, http_clock=clock, sleep=sleep)

@@ -4,6 +4,7 @@ httpx's own pool looks through all its connections for every request, so that it
 docs/adr/0005 has the figures. What aiohttp adds of its own (cookies, its own errors) is taken off again here.
 """
 
+import os
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -51,12 +52,17 @@ class ExchangeTransport(AiohttpTransport):
                 await response.aclose()
         except httpx.TransportError as error:
             # A refused connection would be called a timeout.
-            if isinstance(error.__cause__, aiohttp.ClientConnectorError):
-                raise httpx.ConnectError(str(error)) from error
+            if isinstance(cause := error.__cause__, aiohttp.ClientConnectorError):
+                raise httpx.ConnectError(_words(cause.os_error)) from error
             raise
         except (aiohttp.ClientError, OSError) as error:
             raise httpx.ReadError(f"{type(error).__name__} {error}") from error
         return httpx.Response(response.status_code, headers=response.headers, stream=httpx.ByteStream(body))
+
+
+def _words(error: OSError) -> str:
+    """Why no connection came about: asyncio's own text repeats the address, and a name's fault has no errno."""
+    return os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or str(error)
 
 
 async def _bounded(response: httpx.Response) -> bytes:

@@ -36,7 +36,10 @@ def archive_in_words(community: Community, summary: Mapping[str, Any], problems:
     """An archive run as a short Markdown text."""
     lines = [f"**{community.community.name}**", ""]
     if (found := summary.get("archive")) is not None:
-        lines.append(f"- kept {_days(found['complete'])} whole, {found['rows']:,} values written")
+        if any(found[key] for key in ("complete", "settled_with_gaps", "open_with_gaps", "waiting")):
+            lines.append(f"- kept {_days(found['complete'])} whole, {found['rows']:,} values written")
+        else:
+            lines.append("- nothing to do: every day that is over is kept, or no asset was live on one")
         for key, words in (
             ("settled_with_gaps", "kept for good with slots missing"),
             ("open_with_gaps", "kept with slots missing, fetched again next time"),

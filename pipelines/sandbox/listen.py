@@ -1,9 +1,11 @@
 """How a server of the sandbox listens: on loopback only, with its own clock in the headers, until SIGTERM."""
 
+import asyncio
 import ipaddress
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Literal
 
@@ -17,16 +19,23 @@ KEEP_ALIVE_S = 75
 """Idle connections stay open that long, as behind nginx by default."""
 
 DRAIN_S = 2
+FAREWELL_S = 0.05
+"""For the last words to leave before the connections are closed."""
+
 BACKLOG = 1024
 
 
 def server_config(
-    app: ASGIApp, connections: Connections, *, ws: Literal["none", "websockets-sansio"] = "none"
+    app: ASGIApp,
+    connections: Connections,
+    *,
+    ws: Literal["none", "websockets-sansio"] = "none",
+    lifespan: Literal["off", "on"] = "off",
 ) -> uvicorn.Config:
     """Settings of the server, with every connection entered in `connections`."""
     config = uvicorn.Config(
         app,
-        lifespan="off",
+        lifespan=lifespan,
         ws=ws,
         log_level="warning",
         access_log=False,
@@ -44,7 +53,15 @@ def server_config(
     return config
 
 
-def serve_until_terminated(config: uvicorn.Config, *, host: str, port: int, ready: str, where: str) -> None:
+def serve_until_terminated(
+    config: uvicorn.Config,
+    *,
+    host: str,
+    port: int,
+    ready: str,
+    where: str,
+    farewell: Callable[[], None] | None = None,
+) -> None:
     """Serve until SIGTERM, then end the process with status 0. Prints one line once it accepts connections.
 
     Args:
@@ -53,6 +70,7 @@ def serve_until_terminated(config: uvicorn.Config, *, host: str, port: int, read
         port: 0 takes any free one.
         ready: the line, before the URL.
         where: name of the server in errors.
+        farewell: called before the connections are closed.
 
     Raises:
         ConfigurationError: the port is taken.
@@ -60,7 +78,7 @@ def serve_until_terminated(config: uvicorn.Config, *, host: str, port: int, read
     with listening(host, port, where=where) as listener:
         # uvicorn drains on SIGTERM and then raises it once more, for the handler that stood before.
         signal.signal(signal.SIGTERM, _leave)
-        _Server(config, ready).run(sockets=[listener])
+        _Server(config, ready, farewell).run(sockets=[listener])
 
 
 def listening(host: str, port: int, *, where: str) -> socket.socket:
@@ -93,9 +111,10 @@ def loopback_issues(host: str, *, where: str) -> list[Issue]:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, ready: str) -> None:
+    def __init__(self, config: uvicorn.Config, ready: str, farewell: Callable[[], None] | None) -> None:
         super().__init__(config)
         self._ready = ready
+        self._farewell = farewell
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -103,6 +122,12 @@ class _Server(uvicorn.Server):
             address, port = listener.getsockname()[:2]
             sys.stdout.write(f"{self._ready}http://{address}:{port}\n")
             sys.stdout.flush()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._farewell is not None:
+            self._farewell()
+            await asyncio.sleep(FAREWELL_S)
+        await super().shutdown(sockets)
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

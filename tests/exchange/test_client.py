@@ -128,6 +128,7 @@ async def test_tries_are_bounded_and_the_error_names_the_step(scripted: Scripted
         (httpx.Response(200, json={"status": "error", "error_message": "Energy is not positive"}), RejectedError),
         (httpx.Response(200, json={"error": "Incorrect request"}), RejectedError),
         (httpx.Response(302, headers={"Location": "https://elsewhere.example/"}), TerminalError),
+        (httpx.Response(302, headers={"Location": "https://elsewhere:port/"}), TerminalError),
     ],
     ids=str,
 )

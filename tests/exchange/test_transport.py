@@ -100,7 +100,7 @@ async def test_nobody_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         wire = Wire(url=f"http://127.0.0.1:{taken.getsockname()[1]}")
     async with client(wire) as http:
-        with pytest.raises(httpx.ConnectError):
+        with pytest.raises(httpx.ConnectError, match=r"^Connection refused$"):
             await http.post("/", content=b"{}")
 
 

@@ -13,6 +13,7 @@ import pipelines.exchange
 
 Command = Callable[..., tuple[int, str]]
 FLAT, ROOF = "5f9c3e13-f75d-42af-92e4-55244faec4b4", "26090dea-a100-4c9b-9d2c-fcd582be8b2d"
+HOUSE = "c1b6cb37-64a3-4d54-a50b-97a0c1ac9d0c"
 SIM = "84d221fa-46e1-49e0-823b-26cfb3425a5a"
 
 
@@ -77,6 +78,7 @@ def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Exchange:
         "exchange": {"base_url": "http://127.0.0.1:1", "protocol": "batch", "aggregator": "Street"},
         "sources": {"meters": meters},
         "assets": assets,
+        "grid_fees": [{"market": "House", "uuid": HOUSE, "cents_per_kwh": 5}],
     }
     (tmp_path / "community.yaml").write_text(yaml.safe_dump(file))
     return served
@@ -115,6 +117,15 @@ def test_select_tells_the_trap_and_selects(exchange: Exchange, slotfeed: Command
     assert (status, "was selected already" in told) == (0, True), told
 
 
+@pytest.mark.parametrize("named", ["House", HOUSE])
+def test_market_whose_fees_are_planned_is_selected_by_name(exchange: Exchange, slotfeed: Command, named: str) -> None:
+    status, told = slotfeed("aggregators", "select", "--asset", named, "--yes")
+    assert (status, exchange.selected) == (0, {HOUSE: "uuid-1"}), told
+    assert "House: selected ('Street')" in told
+    status, told = slotfeed("aggregators", "unselect", "--asset", named)
+    assert (status, exchange.selected) == (0, {}), told
+
+
 def test_one_that_another_has_fails_the_command_and_hinders_no_other(exchange: Exchange, slotfeed: Command) -> None:
     exchange.selected[FLAT] = "uuid-2"
     status, told = slotfeed("aggregators", "select", "--all", "--yes")
@@ -129,7 +140,7 @@ def test_one_that_another_has_fails_the_command_and_hinders_no_other(exchange: E
     [
         ((), "--all"),
         (("--all", "--asset", "Flat"), "--all"),
-        (("--asset", "Rof"), "no asset 'Rof'"),
+        (("--asset", "Rof"), "no asset or market 'Rof'"),
         (("--all", "--aggregator", "Steet"), "no aggregator 'Steet'"),
     ],
 )

@@ -13,7 +13,7 @@ import yaml
 
 from pipelines.community import Community
 from pipelines.sandbox.demo_community import DATA, community_yaml, demo_assets, power_kw, registry_json
-from pipelines.sandbox.exchange.registry import read_registry
+from pipelines.sandbox.exchange.ways_in import twin_from
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -134,9 +134,9 @@ def test_config_has_the_keys_of_the_exchanges_download_and_leads_to_the_address_
 def test_the_local_exchange_takes_the_config(tmp_path: Path, community: Community) -> None:
     file = tmp_path / "config.json"
     file.write_text(json.dumps(registry_json()))
-    registry = read_registry(file)
-    assert set(registry.assets) == {asset.uuid for asset in community.assets}
-    assert registry.simulation == community.community.simulation_uuid
+    twin = twin_from(file)
+    assert set(twin.assets) == {asset.uuid for asset in community.assets}
+    assert twin.simulation == community.community.simulation_uuid
 
 
 def test_data_are_found_beside_the_module_wherever_it_is_installed(

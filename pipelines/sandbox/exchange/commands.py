@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any
 
 from pipelines.errors import RejectedError
@@ -53,6 +54,7 @@ def _finite(text: str) -> float:
     return value
 
 
+@lru_cache(maxsize=10_000)
 def slot_time(text: str, today: date) -> datetime:
     """The instant a slot key stands for.
 

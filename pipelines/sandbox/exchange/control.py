@@ -6,11 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from pipelines.clock import Clock, FixedClock
+from pipelines.clock import FixedClock
 from pipelines.sandbox.answers import json_answer
-from pipelines.sandbox.exchange.faults import Faults, Rule
-from pipelines.sandbox.exchange.journal import Journal
-from pipelines.sandbox.exchange.market import Market
+from pipelines.sandbox.exchange.ctn import Ctn
+from pipelines.sandbox.exchange.faults import Rule
+from pipelines.sandbox.exchange.forms import FormRoute
 
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 """The clock goes no further: past the calendar's end there is no next slot."""
@@ -24,9 +24,10 @@ class Time(BaseModel):
     now: Annotated[AwareDatetime, Field(lt=LATEST)]
 
 
-def router(market: Market, clock: Clock, journal: Journal, faults: Faults) -> APIRouter:
+def router(ctn: Ctn) -> APIRouter:
     """The paths under /sandbox/."""
-    routes = APIRouter(prefix="/sandbox")
+    routes = APIRouter(prefix="/sandbox", route_class=FormRoute)
+    clock = ctn.clock
 
     @routes.get("/health")
     async def health() -> dict[str, str]:
@@ -43,16 +44,16 @@ def router(market: Market, clock: Clock, journal: Journal, faults: Faults) -> AP
         if time.now < clock.now():
             raise HTTPException(409, f"The clock stands at {clock.now().isoformat()} and never goes back.")
         clock.set(time.now)
-        market.advance(clock.now())
+        ctn.advance()
         return Time(now=clock.now())
 
     @routes.get("/journal")
     async def read_journal() -> Response:
-        return json_answer(journal.entries())
+        return json_answer(ctn.journal.entries())
 
     @routes.put("/faults")
     async def replace_faults(rules: list[Rule]) -> list[Rule]:
-        faults.replace(rules)
+        ctn.faults.replace(rules)
         return rules
 
     return routes

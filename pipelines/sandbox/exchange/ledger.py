@@ -59,7 +59,7 @@ def put(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]])
     """Write rows over those of the same key."""
     statement = insert(table)
     keys = [column.name for column in table.primary_key]
-    rest = {name: statement.excluded[name] for name in table.columns.keys() if name not in keys}
+    rest = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
     upsert = statement.on_conflict_do_update(index_elements=keys, set_=rest)
     connection.execute(upsert, [dict(row) for row in rows])
 

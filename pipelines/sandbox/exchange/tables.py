@@ -60,12 +60,21 @@ PROFILE = Table(
     "profile",
     METADATA,
     Column("asset", String, primary_key=True),
+    Column("from_slot_s", Integer, primary_key=True),
     Column("text", Text, nullable=False),
     Column("unit", String, nullable=False),
     Column("username", String, nullable=False),
     Column("uploaded_s", Float, nullable=False),
 )
-"""The uploaded profile an asset falls back to while its live switch is off."""
+"""The uploaded profile an asset falls back to while its live switch is off, and from which slot on it is that."""
+
+RUN = Table(
+    "run",
+    METADATA,
+    Column("from_slot_s", Integer, primary_key=True),
+    Column("to_slot_s", Integer, nullable=False),
+)
+"""First and last slot of each time the exchange was up. The slots between were nobody's: they stay 0."""
 
 USER = Table(
     "user",

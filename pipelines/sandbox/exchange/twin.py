@@ -39,8 +39,10 @@ class Asset:
 
     @property
     def trades_by_template(self) -> bool:
-        """Whether the exchange bids for it: not once it is registered or has selected an aggregator
-        (gsy-e, `external_strategies/__init__.py`, should_use_default_strategy)."""
+        """Whether the exchange bids for it: not once it is registered or has selected an aggregator.
+
+        Source: gsy-e, `external_strategies/__init__.py`, should_use_default_strategy.
+        """
         return not (self.registered or self.aggregator)
 
 

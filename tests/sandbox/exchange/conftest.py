@@ -1,7 +1,7 @@
 """A local exchange in this process, driven by hand: its clock stands at 12:01 until a test moves it."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,12 +12,11 @@ import pytest
 from fastapi import FastAPI
 
 from pipelines.clock import FixedClock
-from pipelines.sandbox.exchange.accounts import Accounts
 from pipelines.sandbox.exchange.app import create_app
-from pipelines.sandbox.exchange.faults import Faults
-from pipelines.sandbox.exchange.journal import Journal
-from pipelines.sandbox.exchange.market import Market
-from pipelines.sandbox.exchange.registry import read_registry
+from pipelines.sandbox.exchange.ctn import Ctn, open_ctn
+from pipelines.sandbox.exchange.passwords import hashed
+from pipelines.sandbox.exchange.people import Role
+from pipelines.sandbox.exchange.ways_in import twin_from
 
 SIMULATION = "5b2ddb77-3b0b-4a25-a4c4-0ac2f2a1c9b1"
 USERNAME = "feeder@example.org"
@@ -57,14 +56,33 @@ def clock(noon: datetime) -> FixedClock:
 
 
 @pytest.fixture
-def app(registry_file: Path, clock: FixedClock) -> FastAPI:
-    """The exchange as an ASGI app, at 12:01, with tokens that last an hour."""
-    registry = read_registry(registry_file)
-    market = Market(timedelta(minutes=15), clock.now(), {uuid: a.type for uuid, a in registry.assets.items()})
-    accounts = Accounts(username=USERNAME, password=PASSWORD, lifetime=timedelta(hours=1), clock=clock)
-    return create_app(
-        market=market, registry=registry, accounts=accounts, clock=clock, journal=Journal(), faults=Faults()
+def ctn(registry_file: Path, clock: FixedClock) -> Iterator[Ctn]:
+    """The network in memory, at 12:01, with tokens that last an hour; commands are answered at once."""
+    opened = open_ctn(
+        twin=twin_from(registry_file), clock=clock, admin=(USERNAME, PASSWORD), token_lifetime=timedelta(hours=1)
     )
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def app(ctn: Ctn) -> FastAPI:
+    """The exchange as an ASGI app."""
+    return create_app(ctn)
+
+
+@pytest.fixture
+def new_user(ctn: Ctn) -> Callable[..., Awaitable[str]]:
+    """Makes a user of a role to whom these assets and markets were approved; gives their token."""
+
+    async def make(name: str, role: Role, *subjects: str) -> str:
+        ctn.people._keep(name, hashed(f"{name} has a password"), role)
+        with ctn.ledger.writing() as connection:
+            ctn.people.grants.give(connection, name, subjects, by=USERNAME)
+        ctn.people.load()
+        return await ctn.people.login(name, f"{name} has a password")
+
+    return make
 
 
 @dataclass

@@ -9,7 +9,7 @@ SIMULATION = "5b2ddb77-3b0b-4a25-a4c4-0ac2f2a1c9b1"
 USERNAME = "feeder@example.org"
 Exchange = Any
 
-REGISTRY = f"/external-connection/configurations/{SIMULATION}/registry"
+GUARDED = f"/historical-data/assets/{SIMULATION}/load/2026-03-02T12:00/2026-03-02T14:00"
 
 
 async def test_right_password_gives_a_token_under_both_keys(exchange: Exchange) -> None:
@@ -38,12 +38,12 @@ async def test_anything_else_is_401(exchange: Exchange, body: object) -> None:
 
 async def test_token_ends_by_the_clock_of_the_sandbox(exchange: Exchange) -> None:
     await exchange.at("13:00")
-    assert (await exchange.http.get(REGISTRY)).status_code == 200
+    assert (await exchange.http.get(GUARDED)).status_code == 200
     await exchange.at("13:01")
-    expired = await exchange.http.get(REGISTRY)
+    expired = await exchange.http.get(GUARDED)
     assert (expired.status_code, expired.json()) == (401, {"detail": "Token is expired"})
     await exchange.login()
-    assert (await exchange.http.get(REGISTRY)).status_code == 200
+    assert (await exchange.http.get(GUARDED)).status_code == 200
 
 
 async def test_two_logins_in_one_second_give_two_tokens_that_both_hold(exchange: Exchange) -> None:
@@ -51,7 +51,7 @@ async def test_two_logins_in_one_second_give_two_tokens_that_both_hold(exchange:
     await exchange.login()
     assert exchange.http.headers["authorization"] != first
     for header in (first, exchange.http.headers["authorization"]):
-        assert (await exchange.http.get(REGISTRY, headers={"Authorization": header})).status_code == 200
+        assert (await exchange.http.get(GUARDED, headers={"Authorization": header})).status_code == 200
 
 
 async def test_foreign_token_and_other_schemes_are_401_and_change_nothing(exchange: Exchange) -> None:

@@ -6,6 +6,8 @@ import httpx
 import pytest
 
 from pipelines.clock import FixedClock
+from pipelines.errors import ConfigurationError
+from pipelines.sandbox.exchange.faults import Fault, Rule, read_rule
 
 Exchange = Any
 
@@ -150,3 +152,81 @@ async def test_rule_that_means_nothing_is_refused_and_the_old_ones_stay(
     answer: httpx.Response = await exchange.http.put("/sandbox/faults", json=[rule])
     assert answer.status_code == 422
     assert (await exchange.command("load", "set_energy_forecast", {"energy_Wh": 1})).status_code == 503
+
+
+async def statuses(exchange: Exchange, posts: int, asset: str = "load") -> list[int]:
+    return [(await exchange.command(asset, "set_energy_forecast", {"energy_Wh": 1})).status_code for _ in range(posts)]
+
+
+async def test_first_requests_are_spared_and_others_do_not_count(exchange: Exchange) -> None:
+    await exchange.faults({"do": "status", "status": 500, "asset": "load", "after": 2, "times": 1})
+    assert await statuses(exchange, 3, "pv") == [200, 200, 200]
+    assert await statuses(exchange, 4) == [200, 200, 500, 200]
+
+
+async def test_probability_meets_its_share_and_the_same_requests_again(exchange: Exchange) -> None:
+    rule = {"do": "status", "status": 500, "probability": 0.25, "seed": 7}
+    await exchange.faults(rule)
+    once = await statuses(exchange, 200)
+    await exchange.faults(rule)
+    assert await statuses(exchange, 200) == once
+    # 50 are expected; fewer than 25 or more than 75 would come up once in 10,000 seeds.
+    assert 25 <= once.count(500) <= 75
+    await exchange.faults(rule | {"seed": 8})
+    assert await statuses(exchange, 200) != once
+
+
+@pytest.mark.parametrize(("probability", "status"), [(0, 200), (1, 500)])
+async def test_probability_of_none_and_all(exchange: Exchange, probability: float, status: int) -> None:
+    await exchange.faults({"do": "status", "status": 500, "probability": probability})
+    assert await statuses(exchange, 20) == [status] * 20
+
+
+async def test_asset_is_named_by_its_name_too(exchange: Exchange) -> None:
+    await exchange.faults({"do": "status", "status": 500, "asset": "Roof"})
+    assert await statuses(exchange, 1, "pv") + await statuses(exchange, 1, "load") == [500, 200]
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("1.5", "1.5"),
+        ("86400", "86400"),
+        ("soon", "soon"),
+        ("date+30", "Mon, 02 Mar 2026 12:01:30 GMT"),
+    ],
+)
+async def test_retry_after_is_sent_as_it_stands_but_for_a_date_ahead(
+    exchange: Exchange, written: str, sent: str
+) -> None:
+    await exchange.faults({"do": "status", "status": 429, "retry_after": written})
+    answer = await exchange.command("load", "set_energy_forecast", {"energy_Wh": 250})
+    assert answer.headers["retry-after"] == sent
+
+
+async def test_late_tick_meets_no_request(exchange: Exchange) -> None:
+    await exchange.faults({"do": "late_tick", "seconds": 60, "times": 1})
+    assert await statuses(exchange, 2) == [200, 200]
+    await exchange.at("12:15")
+    assert await exchange.used("load") == {"12:00": 0.0}
+
+
+def test_rule_of_the_command_line_is_the_rule_of_the_control_path() -> None:
+    text = "do=status status=429 retry_after='Mon, 02 Mar 2026 12:05:00 GMT' path=set-energy probability=0.05 times=3"
+    assert read_rule(text) == Rule(
+        do=Fault.STATUS,
+        status=429,
+        retry_after="Mon, 02 Mar 2026 12:05:00 GMT",
+        path="set-energy",
+        probability=0.05,
+        times=3,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("status=429", "do: "), ("do=drop tiems=1", "tiems: "), ("do=drop asset='x", "quotation"), ("nonsense", "do: ")],
+)
+def test_rule_of_the_command_line_that_means_nothing_is_refused(text: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        read_rule(text)
