@@ -62,7 +62,9 @@ class ExchangeTransport(AiohttpTransport):
 
 def _words(error: OSError) -> str:
     """Why no connection came about: asyncio's own text repeats the address, and a name's fault has no errno."""
-    return os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or str(error)
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 async def _bounded(response: httpx.Response) -> bytes:

@@ -3,9 +3,13 @@
 import asyncio
 import socket
 import struct
+from collections.abc import Callable
 from typing import Any, cast
 
 from starlette.types import Scope
+
+HangUp = Callable[[Scope, bool], None]
+"""Closes a request's connection; with True so that the client sees a reset (RST), else an end (FIN)."""
 
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 """SO_LINGER on, for zero seconds: the kernel ends the connection with RST in place of FIN (socket(7))."""
@@ -39,6 +43,15 @@ class Connections:
         if reset:
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
         transport.abort()
+
+
+def refuse_to_answer(scope: Scope, reset: bool) -> None:  # noqa: ARG001 - the shape of HangUp
+    """Hangs up where there is no connection: the caller in this process gets the error a socket would give.
+
+    Raises:
+        ConnectionResetError: always.
+    """
+    raise ConnectionResetError(f"The sandbox closed the connection of {scope['method']} {scope['path']}")
 
 
 def _address(peer: Any) -> tuple[str, int]:  # noqa: ANN401 - a tuple of two or four, by address family

@@ -57,14 +57,18 @@ def test_deployed_feed_run_by_a_worker_reaches_the_exchange(
         with httpx.Client(base_url=server.url, timeout=30) as api:
             deployments = {one["name"]: one for one in api.post("/deployments/filter", json={}).json()}
             declared = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-            assert set(deployments) == {one["name"] for one in declared} == {
-                "feed",
-                "reconcile",
-                "backfill",
-                "grid-fees",
-                "archive",
-                "listen",
-            }
+            assert (
+                set(deployments)
+                == {one["name"] for one in declared}
+                == {
+                    "feed",
+                    "reconcile",
+                    "backfill",
+                    "grid-fees",
+                    "archive",
+                    "listen",
+                }
+            )
             schedules = {name: one["schedules"] for name, one in deployments.items()}
             assert schedules["feed"][0]["schedule"]["interval"] == 900
             assert schedules["reconcile"][0]["schedule"]["cron"] == "5 * * * *"

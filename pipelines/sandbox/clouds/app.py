@@ -10,7 +10,7 @@ import pipelines.sandbox.clouds as package
 from pipelines.sandbox.clouds import control
 from pipelines.sandbox.clouds.gate import CloudGate, Served
 from pipelines.sandbox.clouds.world import World
-from pipelines.sandbox.exchange.visit import HangUp, refuse_to_answer
+from pipelines.sandbox.connections import HangUp, refuse_to_answer
 
 
 class Vendor(Protocol):

@@ -7,7 +7,7 @@ from pipelines.sandbox.answers import json_answer
 from pipelines.sandbox.clouds.defects import Defect
 from pipelines.sandbox.clouds.faults import CloudRule
 from pipelines.sandbox.clouds.world import World
-from pipelines.sandbox.exchange.control import Time
+from pipelines.sandbox.controls import Time
 
 
 def router(world: World) -> APIRouter:

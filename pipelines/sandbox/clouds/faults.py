@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipelines.sandbox.exchange.faults import SHORT
+from pipelines.sandbox.controls import SHORT
 
 
 class CloudFault(StrEnum):

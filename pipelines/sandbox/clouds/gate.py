@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pipelines.sandbox.clouds.faults import CloudFault, CloudRule
 from pipelines.sandbox.clouds.journal import CloudEntry
 from pipelines.sandbox.clouds.world import World
-from pipelines.sandbox.exchange.paths import CONTROL
-from pipelines.sandbox.exchange.visit import HangUp
+from pipelines.sandbox.connections import HangUp
+from pipelines.sandbox.controls import CONTROL
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import count
 
-from pipelines.sandbox.exchange.journal import KEPT
+from pipelines.sandbox.controls import KEPT
 
 
 @dataclass(slots=True)

@@ -9,25 +9,25 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from pipelines.sandbox.exchange import (
+from pipelines.sandbox.exchange import control
+from pipelines.sandbox.exchange.ctn import Ctn, Tellers
+from pipelines.sandbox.exchange.manage import routes as manage
+from pipelines.sandbox.exchange.pages import routes as pages
+from pipelines.sandbox.exchange.timekeeper import keep_time
+from pipelines.sandbox.exchange.wire import (
     aggregators,
     assets,
     batch,
-    control,
     events,
     graphql,
     login,
-    manage,
     markets,
-    pages,
     posts,
     registry_answer,
     results,
     sockets,
 )
-from pipelines.sandbox.exchange.ctn import Ctn, Tellers
-from pipelines.sandbox.exchange.gate import Gate
-from pipelines.sandbox.exchange.timekeeper import keep_time
+from pipelines.sandbox.exchange.wire.gate import Gate
 
 ROUTERS = (
     control.router,

@@ -1,27 +1,13 @@
 """The sandbox's own paths: its clock, its journal, its faults. No token guards them; the server binds loopback only."""
 
-from datetime import UTC, datetime
-from typing import Annotated
-
 from fastapi import APIRouter, HTTPException, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from pipelines.clock import FixedClock
 from pipelines.sandbox.answers import json_answer
+from pipelines.sandbox.controls import Time
 from pipelines.sandbox.exchange.ctn import Ctn
 from pipelines.sandbox.exchange.faults import Rule
-from pipelines.sandbox.exchange.forms import FormRoute
-
-LATEST = datetime(2200, 1, 1, tzinfo=UTC)
-"""The clock goes no further: past the calendar's end there is no next slot."""
-
-
-class Time(BaseModel):
-    """An instant of the sandbox's clock."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    now: Annotated[AwareDatetime, Field(lt=LATEST)]
+from pipelines.sandbox.exchange.manage.forms import FormRoute
 
 
 def router(ctn: Ctn) -> APIRouter:

@@ -6,17 +6,17 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from pipelines.clock import Clock
-from pipelines.sandbox.exchange.audit import Audit
+from pipelines.sandbox.connections import HangUp, refuse_to_answer
+from pipelines.sandbox.exchange.accounts.audit import Audit
+from pipelines.sandbox.exchange.accounts.people import People
+from pipelines.sandbox.exchange.engine.market import Market
+from pipelines.sandbox.exchange.engine.pending import Answer, Pending
+from pipelines.sandbox.exchange.engine.trading import Trading
+from pipelines.sandbox.exchange.engine.twin import Twin
 from pipelines.sandbox.exchange.faults import Faults
 from pipelines.sandbox.exchange.hub import Hub
 from pipelines.sandbox.exchange.journal import Journal
 from pipelines.sandbox.exchange.ledger import Ledger, open_ledger
-from pipelines.sandbox.exchange.market import Market
-from pipelines.sandbox.exchange.pending import Answer, Pending
-from pipelines.sandbox.exchange.people import People
-from pipelines.sandbox.exchange.trading import Trading
-from pipelines.sandbox.exchange.twin import Twin
-from pipelines.sandbox.exchange.visit import HangUp, refuse_to_answer
 from pipelines.slots import slot_floor
 
 TOKEN_LIFETIME = timedelta(hours=48)

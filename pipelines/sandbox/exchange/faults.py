@@ -11,8 +11,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines.errors import ConfigurationError, Issue
-
-SHORT = Annotated[str, Field(max_length=200, pattern=r"^[\x20-\x7e]*$")]
+from pipelines.sandbox.controls import SHORT
 
 
 class Fault(StrEnum):

@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import count
 
-KEPT = 100_000
-"""Entries kept, the newest: a sandbox that runs for weeks must not eat its machine. `seq` shows what is gone."""
+from pipelines.sandbox.controls import KEPT
 
 _OPEN_KEYS = frozenset({"energy_Wh", "energy_forecast", "energy_measurement", "transaction_id"})
 HIDDEN = "…"

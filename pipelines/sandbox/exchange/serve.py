@@ -12,8 +12,8 @@ from pipelines.errors import ConfigurationError, Issue
 from pipelines.sandbox.connections import Connections
 from pipelines.sandbox.exchange.app import create_app
 from pipelines.sandbox.exchange.ctn import AT_ONCE, TOKEN_LIFETIME, open_ctn
+from pipelines.sandbox.exchange.engine.twin import Twin
 from pipelines.sandbox.exchange.faults import Rule
-from pipelines.sandbox.exchange.twin import Twin
 from pipelines.sandbox.exchange.ways_in import read_origin
 from pipelines.sandbox.listen import loopback_issues, serve_until_terminated, server_config
 

@@ -1,29 +1,15 @@
 """What the gate tells the handler of a request, and what the handler tells back."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
 from starlette.requests import Request
-from starlette.types import Scope
 
 from pipelines.sandbox.exchange.faults import Fault, Rule
 from pipelines.sandbox.exchange.journal import Entry
 
-HangUp = Callable[[Scope, bool], None]
-"""Closes a request's connection; with True so that the client sees a reset (RST), else an end (FIN)."""
-
 VISIT = "slotfeed.visit"
 """Where a request's scope holds the `Visit`."""
-
-
-def refuse_to_answer(scope: Scope, reset: bool) -> None:  # noqa: ARG001 - the shape of HangUp
-    """Hangs up where there is no connection: the caller in this process gets the error a socket would give.
-
-    Raises:
-        ConnectionResetError: always.
-    """
-    raise ConnectionResetError(f"The sandbox closed the connection of {scope['method']} {scope['path']}")
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ from pipelines.gsy_files.datasheet import DataSheet, read_datasheet
 from pipelines.gsy_files.reading import read_json
 from pipelines.gsy_files.scenario import read_scenario
 from pipelines.gsy_files.tree import AREA, Area
-from pipelines.sandbox.exchange.twin import Settings, Twin
+from pipelines.sandbox.exchange.engine.twin import Settings, Twin
 
 OURS = uuid5(NAMESPACE_URL, "urn:slotfeed:sandbox")
 """Name space of the uuids made here."""

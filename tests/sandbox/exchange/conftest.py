@@ -12,10 +12,10 @@ import pytest
 from fastapi import FastAPI
 
 from pipelines.clock import FixedClock
+from pipelines.sandbox.exchange.accounts.passwords import hashed
+from pipelines.sandbox.exchange.accounts.people import Role
 from pipelines.sandbox.exchange.app import create_app
 from pipelines.sandbox.exchange.ctn import Ctn, open_ctn
-from pipelines.sandbox.exchange.passwords import hashed
-from pipelines.sandbox.exchange.people import Role
 from pipelines.sandbox.exchange.ways_in import twin_from
 
 SIMULATION = "5b2ddb77-3b0b-4a25-a4c4-0ac2f2a1c9b1"

@@ -4,8 +4,8 @@ from typing import Any
 import httpx
 import pytest
 
+from pipelines.sandbox.exchange.accounts.people import Role, Visitor
 from pipelines.sandbox.exchange.ctn import Ctn
-from pipelines.sandbox.exchange.people import Role, Visitor
 
 PASSWORD = "correct horse battery"
 SIMULATION = "5b2ddb77-3b0b-4a25-a4c4-0ac2f2a1c9b1"

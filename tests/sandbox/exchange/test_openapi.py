@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
+from pipelines.sandbox.exchange.accounts.people import Role
 from pipelines.sandbox.exchange.ctn import Ctn
-from pipelines.sandbox.exchange.people import Role
 
 SIMULATION = "5b2ddb77-3b0b-4a25-a4c4-0ac2f2a1c9b1"
 ADMIN = "feeder@example.org"

@@ -1,0 +1,1 @@
+"""The engine: what counts, when, and what was used."""

@@ -1,0 +1,1 @@
+"""`/manage/`: how people run the local exchange."""

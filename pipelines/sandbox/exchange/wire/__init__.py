@@ -1,0 +1,1 @@
+"""The paths and sockets that the exchange's clients know."""
