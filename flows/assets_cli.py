@@ -1,8 +1,6 @@
 """`slotfeed assets`: the exchange's registry beside the community file."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,11 +8,9 @@ import typer
 from rich.markup import escape
 
 from flows import screens
-from pipelines.clock import WallClock
 from pipelines.errors import AuthenticationError, Severity, SlotfeedError
 
 if TYPE_CHECKING:
-    from pipelines.exchange import ExchangeClient
     from pipelines.exchange.registry import Place
     from pipelines.sync import Change, CommunityFile, Comparison
 
@@ -113,10 +109,11 @@ def _show_listed(title: str, lines: list[str]) -> None:
 
 async def _ask(file: "CommunityFile") -> "tuple[list[Place], frozenset[str] | None]":
     """The registry's assets, and the uuids whose live switch is on (None, said on the screen, where it isn't told)."""
+    from flows.logged_in import logged_in
     from pipelines.exchange.graphql import live_switches
     from pipelines.exchange.registry import asset_places, read_registry
 
-    async with _exchange(file) as client:
+    async with logged_in(file.base_url, file.path.resolve().parent) as client:
         places = asset_places(await read_registry(client, file.simulation))
         try:
             return places, await live_switches(client, file.simulation)
@@ -126,20 +123,3 @@ async def _ask(file: "CommunityFile") -> "tuple[list[Place], frozenset[str] | No
             told = f"[yellow]The live switches can't be read[/], so `live` stays as it is: {escape(str(error))}"
             screens.err.print(told, soft_wrap=True)
             return places, None
-
-
-@contextlib.asynccontextmanager
-async def _exchange(file: "CommunityFile") -> "AsyncIterator[ExchangeClient]":
-    from pipelines.exchange import open_exchange
-    from pipelines.settings import EXCHANGE_PASSWORD, EXCHANGE_USERNAME, Secrets
-
-    secrets = Secrets(file.path.resolve().parent)
-    async with open_exchange(
-        base_url=file.base_url,
-        username=secrets.need(EXCHANGE_USERNAME, purpose="the exchange's user name"),
-        password=secrets.need(EXCHANGE_PASSWORD, purpose="the exchange's password"),
-        clock=WallClock(),
-        concurrency=1,
-    ) as client:
-        await client.connect()
-        yield client

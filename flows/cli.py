@@ -259,7 +259,7 @@ def discard(ids: Ids, reason: Reason, community: File = DEFAULT_FILE) -> None:
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option(help="Folder for the databases and the report.")] = Path("demo-output"),
-    protocol: Annotated[str, typer.Option(help="rest or sdk.")] = "rest",
+    protocol: Annotated[str, typer.Option(help="rest, sdk or batch.")] = "rest",
 ) -> None:
     """Replay a real day of a real community against the sandbox's exchange."""
     from flows.demo import run_demo

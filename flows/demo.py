@@ -27,11 +27,14 @@ from flows import screens
 from flows.backfill import load_history
 from flows.feed import feed, feed_once
 from flows.local_prefect import PrefectServer, prefect_server
+from flows.logged_in import logged_in
 from flows.session import Run, open_run
 from flows.steps import deliver, reconcile
 from pipelines.check import read_community
 from pipelines.community import Community
 from pipelines.errors import TerminalError
+from pipelines.exchange import PROTOCOLS
+from pipelines.exchange.aggregators import create_aggregator, select_aggregator
 from pipelines.report.figures import Status
 from pipelines.report.run import write_report
 from pipelines.report.rundown import discrepancy_rows
@@ -103,12 +106,14 @@ async def run_demo(folder: Path, *, protocol: str) -> bool:
 
     Args:
         folder: for the databases and the report; a former demo's files in it are replaced.
-        protocol: `rest` or `sdk`.
+        protocol: `rest`, `sdk` or `batch`.
     """
-    if protocol not in {"rest", "sdk"}:
-        raise TerminalError(f"--protocol: {protocol!r} is none of rest, sdk")
+    if protocol not in PROTOCOLS:
+        raise TerminalError(f"--protocol: {protocol!r} is none of {', '.join(PROTOCOLS)}")
     _clear(folder)
     async with _stage(folder, protocol) as stage:
+        if PROTOCOLS[protocol].abilities.many_assets:
+            await _select_aggregator(stage)
         await _load_saturday(stage)
         await _replay_sunday(stage)
         await _end_the_day(stage)
@@ -148,6 +153,16 @@ async def _stage(folder: Path, protocol: str) -> AsyncIterator[Stage]:
         meters.create()
         meters.spike(*SPIKE)
         yield Stage(folder=folder, exchange=exchange, clouds=clouds, meters=meters, prefect=prefect)
+
+
+async def _select_aggregator(stage: Stage) -> None:
+    """Let one aggregator send for all: at a real exchange, a person decides that."""
+    community = read_community(stage.community_file)
+    simulation = community.community.simulation_uuid
+    async with logged_in(community.exchange.base_url, stage.folder) as client:
+        made = await create_aggregator(client, simulation, demo_community.AGGREGATOR)
+        for asset in community.assets:
+            await select_aggregator(client, simulation, made, asset=asset.uuid, name=asset.name)
 
 
 async def _load_saturday(stage: Stage) -> None:

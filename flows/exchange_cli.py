@@ -2,8 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -11,7 +10,6 @@ import typer
 from rich.markup import escape
 
 from flows import screens
-from pipelines.clock import WallClock
 from pipelines.community import Community
 from pipelines.errors import ConfigurationError, Issue, RejectedError
 
@@ -197,29 +195,14 @@ def _read(path: Path) -> Community:
 
 
 def _with_exchange(path: Path, act: Callable[[Community, "ExchangeClient"], Awaitable[None]]) -> None:
+    from flows.logged_in import logged_in
+
     async def run() -> None:
         found = _read(path)
-        async with _opened(found, path.resolve().parent) as client:
+        async with logged_in(found.exchange.base_url, path.resolve().parent) as client:
             await act(found, client)
 
     asyncio.run(run())
-
-
-@asynccontextmanager
-async def _opened(community: Community, folder: Path) -> AsyncIterator["ExchangeClient"]:
-    from pipelines.exchange import open_exchange
-    from pipelines.settings import EXCHANGE_PASSWORD, EXCHANGE_USERNAME, Secrets
-
-    secrets = Secrets(folder)
-    async with open_exchange(
-        base_url=community.exchange.base_url,
-        username=secrets.need(EXCHANGE_USERNAME, purpose="the exchange's user name"),
-        password=secrets.need(EXCHANGE_PASSWORD, purpose="the exchange's password"),
-        clock=WallClock(),
-        concurrency=1,
-    ) as client:
-        await client.connect()
-        yield client
 
 
 def _fault(option: str, problem: str, remedy: str) -> ConfigurationError:

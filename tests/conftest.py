@@ -14,6 +14,7 @@ from uuid import uuid4
 import httpx
 import psycopg
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 from pydantic import SecretStr
 from sqlmodel import col, select
 
@@ -268,3 +269,26 @@ def make_world(store: Store, tmp_path: Path, noon: datetime) -> Iterator[Callabl
 def make_light_world(sqlite_store: Store, tmp_path: Path, noon: datetime) -> Iterator[Callable[[str], World]]:
     """The same on SQLite alone."""
     yield from _worlds(sqlite_store, noon, tmp_path)
+
+
+BROWSER_OPTIONS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium; closed before other modules run, whose event loops its own would block."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    assert found, "These tests need Chromium: install the package 'chromium'"
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=found, args=BROWSER_OPTIONS)
+        yield opened
+        opened.close()

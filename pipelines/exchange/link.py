@@ -1,7 +1,6 @@
 """The websocket itself: kept open, opened again when it breaks, never followed to another host."""
 
 import asyncio
-import logging
 import random
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -11,6 +10,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from pipelines.errors import AuthenticationError, SlotfeedError
 from pipelines.exchange.client import ExchangeClient
+from pipelines.quiet import without_debug
 from pipelines.tls import tls_context
 
 FIRST_WAIT_S = 0.5
@@ -31,8 +31,7 @@ FRAMES_AHEAD = 4
 REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 # The library writes headers into its debug log, and with them the token.
-_silent = logging.getLogger("slotfeed.websocket")
-_silent.disabled = True
+_quiet = without_debug("slotfeed.websocket")
 
 
 class _Connect(connect):
@@ -146,7 +145,7 @@ class Link:
             close_timeout=CLOSE_S,
             max_size=LARGEST_FRAME,
             max_queue=FRAMES_AHEAD,
-            logger=_silent,
+            logger=_quiet,
         )
 
     def _set(self, *, connected: bool) -> None:

@@ -83,7 +83,7 @@ def feed_in_words(community: Community, summary: Mapping[str, Any], problems: Se
             f"and refused {delivered['rejected']:,}",
             f"- {delivered['expired']:,} came too late, {delivered['given_back']:,} wait for the next run",
         ]
-    return "\n".join(lines + _problems(problems))
+    return "\n".join(lines + problems_in_words(problems))
 
 
 def reconcile_in_words(community: Community, summary: Mapping[str, Any], problems: Sequence[str]) -> str:
@@ -96,7 +96,7 @@ def reconcile_in_words(community: Community, summary: Mapping[str, Any], problem
             f"- {found['confirmed']:,} agree, {found['discrepancies']:,} differ" + (f" ({causes})" if causes else ""),
             f"- {found['closed']:,} earlier discrepancies are closed",
         ]
-    return "\n".join(lines + _problems(problems))
+    return "\n".join(lines + problems_in_words(problems))
 
 
 def _coverage(coverage: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -114,5 +114,6 @@ def _coverage(coverage: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def _problems(problems: Sequence[str]) -> list[str]:
+def problems_in_words(problems: Sequence[str]) -> list[str]:
+    """Lines of Markdown that end a run's words; none where nothing went wrong."""
     return ["", "Problems:", "", *(f"- {problem}" for problem in problems)] if problems else []

@@ -6,6 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from pipelines.community import Community
+from pipelines.report.rundown import problems_in_words
 
 SHOWN = 10
 
@@ -23,7 +24,7 @@ def fees_in_words(community: Community, summary: Mapping[str, Any], problems: Se
             lines += [f"- {_market_words(market)}" for market in markets if market["outcome"] != "stands"]
         if markets:
             lines.append(f"- for the slot from {_local(found['slot_start'], community)} on")
-    return "\n".join([*lines, *_told(problems)])
+    return "\n".join([*lines, *problems_in_words(problems)])
 
 
 def fee_rows(community: Community, summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -47,7 +48,7 @@ def archive_in_words(community: Community, summary: Mapping[str, Any], problems:
         ):
             if found[key]:
                 lines.append(f"- {_days(found[key])} {words}: {', '.join(found[key][:SHOWN])}")
-    return "\n".join([*lines, *_told(problems)])
+    return "\n".join([*lines, *problems_in_words(problems)])
 
 
 def archive_rows(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -80,7 +81,3 @@ def _local(moment: str, community: Community) -> str:
 
 def _days(days: Sequence[str]) -> str:
     return f"{len(days):,} day(s)"
-
-
-def _told(problems: Sequence[str]) -> list[str]:
-    return ["", "Problems:", "", *(f"- {problem}" for problem in problems)] if problems else []

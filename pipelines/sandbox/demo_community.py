@@ -142,6 +142,10 @@ def registry_json(*, base_url: str = "http://127.0.0.1:8000") -> dict[str, Any]:
     }
 
 
+AGGREGATOR = "Demo aggregator"
+"""Sends for all assets where the protocol is batch."""
+
+
 def community_yaml(
     *,
     base_url: str,
@@ -171,7 +175,7 @@ def community_yaml(
         base_url=json.dumps(base_url),
         meter_url=json.dumps(meter_url),
         database=json.dumps(database),
-        protocol=protocol,
+        protocol=protocol if protocol != "batch" else f"batch\n  aggregator: {AGGREGATOR}",
         obis=METER_OBIS,
     )
     gateway = GATEWAY_SECTION.format(meter_url=json.dumps(meter_url), columns=columns) if of_gateway else ""

@@ -5,6 +5,7 @@ import contextlib
 import gc
 import json
 import logging
+import logging.config
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -490,6 +491,10 @@ async def test_no_log_holds_the_token(
     # The test's own server logs under the library's name; what is looked at is the client's side.
     monkeypatch.setattr(logging.getLogger("websockets.server"), "disabled", True)
     exchange.refusals = [HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN]
+    # What a host's own configuration does to loggers that are there already.
+    logging.config.dictConfig(
+        {"version": 1, "incremental": True, "loggers": {"slotfeed.websocket": {"level": "DEBUG"}}}
+    )
     with caplog.at_level(logging.DEBUG):
         async with listening() as listener:
             await exchange.socket()

@@ -9,7 +9,8 @@ import httpx
 import pytest
 import yaml
 
-import pipelines.exchange
+from flows import logged_in
+from pipelines.exchange import open_exchange
 
 Command = Callable[..., tuple[int, str]]
 FLAT, ROOF = "5f9c3e13-f75d-42af-92e4-55244faec4b4", "26090dea-a100-4c9b-9d2c-fcd582be8b2d"
@@ -51,8 +52,8 @@ class Exchange:
 def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Exchange:
     """The exchange, and beside it a community whose file names the aggregator Street."""
     served = Exchange()
-    opened = functools.partial(pipelines.exchange.open_exchange, transport=httpx.MockTransport(served.handle))
-    monkeypatch.setattr(pipelines.exchange, "open_exchange", opened)
+    opened = functools.partial(open_exchange, transport=httpx.MockTransport(served.handle))
+    monkeypatch.setattr(logged_in, "open_exchange", opened)
     monkeypatch.setenv("SLOTFEED_EXCHANGE_USERNAME", "me")
     monkeypatch.setenv("SLOTFEED_EXCHANGE_PASSWORD", "hush-hush")
     monkeypatch.chdir(tmp_path)

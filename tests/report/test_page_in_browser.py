@@ -1,41 +1,18 @@
 """The page in a real browser, as somebody far from the community would open it: another zone, no network."""
 
 import contextlib
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route
 
 from pipelines.report.run import write_report
 from pipelines.store import open_store
 
 pytestmark = pytest.mark.browser
-
-OPTIONS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The system's Chromium; closed before other modules run, whose event loops its own would block."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    assert found, "These tests need Chromium: install the package 'chromium'"
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=found, args=OPTIONS)
-        yield opened
-        opened.close()
 
 
 @dataclass

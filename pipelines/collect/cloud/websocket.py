@@ -4,7 +4,6 @@ A connection is opened for a question and closed after it. Whoever asks does so 
 """
 
 import contextlib
-import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 from pipelines.collect.cloud.http import MOST_BYTES, REQUEST_S, CloudHttp, LoginLost, Reply
 from pipelines.errors import AuthenticationError, SourceError, SourceUnavailable
 from pipelines.headers import server_time
+from pipelines.quiet import without_debug
 
 OPEN_S, CLOSE_S = 10.0, 2.0
 """For the handshake and for the good-bye. Ours."""
@@ -25,9 +25,8 @@ OPEN_S, CLOSE_S = 10.0, 2.0
 TOO_BIG = 1009
 """What a websocket is closed with for a message beyond its bound (RFC 6455, 7.4.1)."""
 
-_quiet = logging.getLogger("pipelines.websocket")
 # websockets logs every frame at DEBUG, the one with the token too.
-_quiet.setLevel(logging.INFO)
+_quiet = without_debug("slotfeed.websocket")
 
 
 @dataclass(kw_only=True)

@@ -87,6 +87,20 @@ class Rule(BaseModel):
     seconds: float = Field(default=0.2, ge=0, le=60)
     factor: float = Field(default=1000, ge=0, allow_inf_nan=False)
 
+    def speaks_of(self, *names: str) -> bool:
+        """Whether it may meet the asset with this uuid or name; of a batch it meets that asset's commands alone."""
+        return self.asset is None or self.asset in names
+
+    @property
+    def scale(self) -> float:
+        """What every energy is multiplied with as it is applied."""
+        return self.factor if self.do is Fault.SCALE else 1.0
+
+    @property
+    def drops(self) -> bool:
+        """Whether a command is answered and thrown away."""
+        return self.do is Fault.DROP
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Occasion:
@@ -94,7 +108,7 @@ class Occasion:
 
     path: str
     assets: Collection[str]
-    """uuid and name of the asset the request names; empty where it names none."""
+    """uuid and name of each asset the request names; empty where it names none."""
 
     slot: datetime
     carries_energy: bool
@@ -163,7 +177,7 @@ def read_rule(text: str) -> Rule:
 def _fits(rule: Rule, occasion: Occasion) -> bool:
     return (
         (rule.path is None or rule.path in occasion.path)
-        and (rule.asset is None or rule.asset in occasion.assets)
+        and rule.speaks_of(*occasion.assets)
         and (rule.slot is None or rule.slot == occasion.slot)
         and (occasion.carries_energy or rule.do not in OF_VALUES)
     )

@@ -5,7 +5,7 @@ from typing import cast
 
 from starlette.requests import Request
 
-from pipelines.sandbox.exchange.faults import Fault, Rule
+from pipelines.sandbox.exchange.faults import Rule
 from pipelines.sandbox.exchange.journal import Entry
 
 VISIT = "slotfeed.visit"
@@ -24,16 +24,6 @@ class Visit:
 
     rule: Rule | None
     entry: Entry
-
-    @property
-    def scale(self) -> float:
-        """What every energy is multiplied with as it is applied."""
-        return self.rule.factor if self.rule and self.rule.do is Fault.SCALE else 1.0
-
-    @property
-    def dropped(self) -> bool:
-        """Whether the command is to be thrown away."""
-        return self.rule is not None and self.rule.do is Fault.DROP
 
 
 def visit_of(request: Request) -> Visit:

@@ -18,6 +18,7 @@ from pipelines.sandbox.exchange.ctn import Ctn
 from pipelines.sandbox.exchange.engine.pending import Pending
 from pipelines.sandbox.exchange.engine.trading import Aggregator
 from pipelines.sandbox.exchange.engine.twin import LIVE_TYPES, Asset, MarketArea
+from pipelines.sandbox.exchange.faults import Rule
 from pipelines.sandbox.exchange.visit import visit_of
 from pipelines.sandbox.exchange.wire import energy
 from pipelines.sandbox.exchange.wire.admission import admit
@@ -63,8 +64,7 @@ def router(ctn: Ctn) -> APIRouter:
             aggregator=aggregator,
             commands=_commands(body),
             transaction_id=body.get("transaction_id"),
-            scale=visit.scale,
-            dropped=visit.dropped,
+            rule=visit.rule,
         )
         return carried_out(ctn, request, batch.pending(), NAME)
 
@@ -82,11 +82,8 @@ class Batch:
     """By uuid of the asset or market."""
 
     transaction_id: object
-    scale: float = 1.0
-    """What energies are multiplied with (a fault)."""
-
-    dropped: bool = False
-    """Energies are answered and thrown away (a fault)."""
+    rule: Rule | None = None
+    """Of a fault that may change or drop energies."""
 
     _used: dict[str, float] | None = field(default=None, init=False)
     _desk: Desk = field(init=False)
@@ -178,8 +175,7 @@ class Batch:
             carried,
             by=self.visitor.username,
             at=self.ctn.clock.now(),
-            scale=self.scale,
-            dropped=self.dropped,
+            rule=self.rule if self.rule and self.rule.speaks_of(asset.uuid, asset.name) else None,
         )
         if told["status"] == "ready":
             return self._ready(asset, name) | {name: self._arguments(command)}

@@ -7,6 +7,7 @@ from pipelines.errors import RejectedError
 from pipelines.sandbox.exchange.ctn import Ctn
 from pipelines.sandbox.exchange.engine.pending import Pending
 from pipelines.sandbox.exchange.engine.twin import Asset
+from pipelines.sandbox.exchange.faults import Rule
 from pipelines.sandbox.exchange.visit import Visit
 from pipelines.sandbox.exchange.wire.commands import IncorrectRequest, keyed_energies, single_energy
 
@@ -32,7 +33,7 @@ def pending(ctn: Ctn, asset: Asset, order: Order, visit: Visit, *, by: str) -> P
     at = ctn.clock.now()
 
     def serve() -> dict[str, object]:
-        answer = obey(ctn, asset, order, body, by=by, at=at, scale=visit.scale, dropped=visit.dropped)
+        answer = obey(ctn, asset, order, body, by=by, at=at, rule=visit.rule)
         visit.entry.answer = str(answer["status"])
         return answer
 
@@ -51,8 +52,7 @@ def obey(
     *,
     by: str,
     at: datetime,
-    scale: float = 1.0,
-    dropped: bool = False,
+    rule: Rule | None = None,
 ) -> dict[str, object]:
     """Carry a command out and answer as the engine does: `ready` means buffered, not applied.
 
@@ -63,12 +63,11 @@ def obey(
         body: what the client sent: the command's one key, and transaction_id where it likes.
         by: user name.
         at: when it was posted, aware.
-        scale: what every energy is multiplied with (a fault); 1 for none.
-        dropped: answer, and throw it away (a fault).
+        rule: of a fault that may change or drop the energies.
     """
     answer: dict[str, object] = {"command": order.command, "status": "ready"}
     try:
-        _buffer(ctn, asset, order, body, by=by, at=at, scale=scale, dropped=dropped)
+        _buffer(ctn, asset, order, body, by=by, at=at, rule=rule)
     except IncorrectRequest as error:
         answer = {"command": order.command, "status": "error", "error": str(error)}
     except RejectedError as error:
@@ -84,9 +83,8 @@ def missed(asset: Asset, order: Order, body: object) -> dict[str, object]:
     return {"command": order.command, "status": "error", "error_message": words}
 
 
-def _buffer(
-    ctn: Ctn, asset: Asset, order: Order, body: object, *, by: str, at: datetime, scale: float, dropped: bool
-) -> None:
+def _buffer(ctn: Ctn, asset: Asset, order: Order, body: object, *, by: str, at: datetime, rule: Rule | None) -> None:
+    scale, dropped = (rule.scale, rule.drops) if rule else (1.0, False)
     if order is Order.SINGLE:
         energy_kwh = single_energy(body, order.command)
         if not dropped:

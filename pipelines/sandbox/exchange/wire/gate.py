@@ -16,7 +16,7 @@ from pipelines.sandbox.exchange.faults import Fault, Occasion, Rule
 from pipelines.sandbox.exchange.journal import Entry
 from pipelines.sandbox.exchange.visit import VISIT, Visit
 from pipelines.sandbox.exchange.wire.bodies import TooLarge, again, json_of, whole
-from pipelines.sandbox.exchange.wire.paths import ENERGY, asset_in, is_batch, is_own, largest_body
+from pipelines.sandbox.exchange.wire.paths import ENERGY, asset_in, assets_in, is_batch, is_own, largest_body
 from pipelines.sandbox.exchange.wire.spoiled import halving, instead, into_the_void
 
 API_VERSION = "1.3.0"
@@ -91,7 +91,7 @@ class Gate:
         except ValueError as error:
             broken = str(error)
         asset = asset_in(path)
-        rule = self._met(scope["method"], path, asset) if self._ctn.faults else None
+        rule = self._met(scope["method"], path, parsed) if self._ctn.faults else None
         entry = self._entry(scope, now, asset, parsed)
         entry.fault = rule.do if rule else None
         return Visit(parsed, broken, rule, entry)
@@ -99,12 +99,13 @@ class Gate:
     def _entry(self, scope: Scope, now: datetime, asset: str | None, body: object) -> Entry:
         return self._ctn.journal.open_entry(at=now, method=scope["method"], path=scope["path"], asset=asset, body=body)
 
-    def _met(self, method: str, path: str, asset: str | None) -> Rule | None:
-        known = self._ctn.twin.assets.get(asset or "")
+    def _met(self, method: str, path: str, body: object) -> Rule | None:
+        known = self._ctn.twin.assets
+        uuids = assets_in(path, body)
         return self._ctn.faults.meet(
             Occasion(
                 path=path,
-                assets={asset, known.name} if asset and known else {asset} if asset else (),
+                assets={*uuids, *(known[uuid].name for uuid in uuids if uuid in known)},
                 slot=self._ctn.market.slot,
                 carries_energy=method == "POST" and (ENERGY.fullmatch(path) is not None or is_batch(path)),
             )

@@ -27,6 +27,15 @@ def asset_in(path: str) -> str | None:
     return found[1] if found else None
 
 
+def assets_in(path: str, body: object) -> frozenset[str]:
+    """The uuids of all assets that the request names: in its path, or as those of its batch commands."""
+    if is_batch(path):
+        commands = body.get("batch_commands") if isinstance(body, dict) else None
+        return frozenset(commands) if isinstance(commands, dict) else frozenset()
+    asset = asset_in(path)
+    return frozenset({asset} if asset else ())
+
+
 def is_own(path: str) -> bool:
     """Whether it is the sandbox's own, a control or a web page, and not the exchange's."""
     return path.startswith(CONTROL) or _PAGE.fullmatch(path) is not None

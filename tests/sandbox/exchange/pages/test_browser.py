@@ -1,45 +1,23 @@
 """The web page in a real browser, at a real server."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route
 
 from pipelines.sandbox.exchange.process import exchange_process
 
 pytestmark = pytest.mark.browser
 
-OPTIONS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SIMULATION = "5b2ddb77-3b0b-4a25-a4c4-0ac2f2a1c9b1"
 ADMIN = ("feeder@example.org", "correct horse battery")
 RESIDENT = ("resident", "a password of theirs")
 LONG = "Wohnung_im_Hinterhaus_des_Sonnenhofs_dritter_Stock_links_<b>&"
 """A name that breaks nowhere, and would break a page that didn't escape it."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The system's Chromium; closed before other modules run, whose event loops its own would block."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    assert found, "These tests need Chromium: install the package 'chromium'"
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=found, args=OPTIONS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
