@@ -288,7 +288,7 @@ class FeeSpan(Strict):
 
     from_: TimeOfDay = Field(alias="from")
     to: TimeOfDay
-    """Itself not included; earlier than `from`, it is on the next day."""
+    """Itself not included; earlier than `from`, it is on the next day, and equal to it, the span lasts a day."""
 
     days: tuple[Weekday, ...] = Field(default=(), max_length=7)
     """On which `from` lies; none: every day."""

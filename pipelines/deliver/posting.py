@@ -1,7 +1,6 @@
 """Sends one request and tells what became of each submission in it."""
 
 import asyncio
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +11,7 @@ from pipelines.deliver.posts import Post, command_of, parts_of, slot_by_slot, sm
 from pipelines.errors import AuthenticationError, ExchangeUnavailable, ExpiredError, TerminalError
 from pipelines.exchange import Command, Envelope, ExchangeClient, Fate, Verdict
 from pipelines.exchange import Protocol as Wire
+from pipelines.exchange.batch import with_advice
 from pipelines.exchange.listener import Expected, Listener
 from pipelines.frames import State
 
@@ -21,11 +21,6 @@ default; GSy's own client waits 120 s."""
 
 RESERVE_S = 10.0
 """Before the lease ends, so that outcomes are written while it holds; ours."""
-
-
-UNSELECTED = re.compile(r"select|not controlled|not for this one", re.IGNORECASE)
-"""Of reasons that may mean that the aggregator doesn't have the asset; GSy's own client says `not in list of selected
-device uuids`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +150,4 @@ class Poster:
 
     def _with_advice(self, reason: str, one: Leased) -> str:
         """What helps where an aggregator may not send for the asset."""
-        if not self.wire.abilities.many_assets or not UNSELECTED.search(reason):
-            return reason
-        name = self.names[one.asset_id]
-        return f"{reason}. See that the aggregator has it: slotfeed aggregators select --asset '{name}'"
+        return with_advice(reason, self.names[one.asset_id]) if self.wire.abilities.many_assets else reason

@@ -10,6 +10,7 @@ One response a command, in the order in which they were sent. An asset that the 
 and where no asset has one, no answer comes at all (gsy-e, redis_connections/aggregator.py).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
 from pipelines.exchange.wire import Command, Envelope, Fate, Request, Verdict, encode, kwh_by_slot
@@ -133,3 +134,14 @@ def _judged(response: Mapping[str, object]) -> Verdict:
     # The engine repeats what was sent in its message; that says nothing new.
     reason = words.partition(" with arguments")[0][:SHOWN] or "without saying why"
     return Verdict(fate=Fate.REFUSED, reason=reason, body=response)
+
+
+def with_advice(reason: str, name: str) -> str:
+    """The exchange's reason, with what helps where the aggregator may not have the asset or market called `name`."""
+    if not _UNSELECTED.search(reason):
+        return reason
+    return f"{reason}. See that the aggregator has it: slotfeed aggregators select --asset '{name}'"
+
+
+_UNSELECTED = re.compile(r"select|not controlled|not for this one", re.IGNORECASE)
+"""Of reasons; GSy's own client says `not in list of selected device uuids`."""

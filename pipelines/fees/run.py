@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 from pipelines.community import Community, MarketFees
 from pipelines.errors import AuthenticationError, RejectedError, SlotfeedError
 from pipelines.exchange.aggregators import find_aggregator
+from pipelines.exchange.batch import with_advice
 from pipelines.exchange.client import ExchangeClient
 from pipelines.exchange.grid import (
     Hears,
@@ -253,7 +254,9 @@ class _ThroughAggregator:
             return found
 
         def read(line: MarketLine, verdict: Verdict) -> MarketLine:
-            return _failed(line, verdict.reason) if refused(verdict) else _done(line, fee_in(verdict.body))
+            if refused(verdict):
+                return _failed(line, with_advice(verdict.reason, line.market))
+            return _done(line, fee_in(verdict.body))
 
         return await self._each(lines, ask, read)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import logging
 import signal
 import socket
 import sys
@@ -46,11 +47,17 @@ def server_config(
         timeout_graceful_shutdown=DRAIN_S,
     )
     config.load()
+    logging.getLogger("uvicorn.error").addFilter(_no_fault)
     config.http_protocol_class = connections.watched(config.http_protocol_class)
     if config.ws_protocol_class is not None:
         # A connection that becomes a websocket changes hands, and is closed in the new ones.
         config.ws_protocol_class = connections.watched(config.ws_protocol_class)
     return config
+
+
+def _no_fault(record: logging.LogRecord) -> bool:
+    """Leave out what uvicorn says of every websocket that was refused on purpose."""
+    return "without completing handshake" not in record.getMessage()
 
 
 def serve_until_terminated(
