@@ -40,7 +40,7 @@ class Exchange:
 
     def next_slot(self) -> datetime:
         now = datetime.fromisoformat(self._http.get("/sandbox/clock").raise_for_status().json()["now"])
-        return now.replace(minute=0) + (now.minute // 15 + 1) * SLOT
+        return now.replace(minute=0, second=0, microsecond=0) + (now.minute // 15 + 1) * SLOT
 
     def delay(self, seconds: float) -> None:
         """Answer every post and read so much later; the login isn't delayed."""
@@ -99,8 +99,12 @@ class Exchange:
 
 
 @contextmanager
-def open_exchange_of(count: int, folder: Path) -> Iterator[Exchange]:
-    """An exchange of so many loads, all live, whose clock stands until it is moved."""
+def open_exchange_of(count: int, folder: Path, *, tick_s: float | None = None) -> Iterator[Exchange]:
+    """An exchange of so many loads, all live.
+
+    Its clock stands until it is moved, and it answers at once; with `tick_s`, it lives by this machine's clock and
+    answers at the next tick.
+    """
     assets = [f"00000000-0000-4000-8000-{number:012d}" for number in range(count)]
     leaves = [{"name": f"Load {number}", "type": "Load", "uuid": uuid} for number, uuid in enumerate(assets)]
     config = {
@@ -114,7 +118,8 @@ def open_exchange_of(count: int, folder: Path) -> Iterator[Exchange]:
     }
     source = folder / f"registry_{count}.json"
     source.write_text(json.dumps(config))
-    with exchange_process(source, username=USERNAME, password=PASSWORD, clock_start=CLOCK_START) as url:
+    start = CLOCK_START if tick_s is None else None
+    with exchange_process(source, username=USERNAME, password=PASSWORD, clock_start=start, tick_s=tick_s) as url:
         yield Exchange(url, assets)
 
 

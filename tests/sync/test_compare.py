@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from pipelines.gsy_files.tree import parse_tree
 
 from pipelines.errors import Severity
 from pipelines.exchange.registry import asset_places
+from pipelines.gsy_files.tree import parse_tree
 from pipelines.sync import Comparison, FileAsset, compare
 
 Leaf = tuple[str, str, str]
