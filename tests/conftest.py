@@ -24,7 +24,7 @@ from pipelines.exchange import PROTOCOLS, ExchangeClient, open_exchange, read_en
 from pipelines.frames import Quantity, State
 from pipelines.sandbox.exchange.app import create_app
 from pipelines.sandbox.exchange.ctn import open_ctn
-from pipelines.sandbox.exchange.ways_in import twin_from
+from pipelines.sandbox.exchange.ways_in import read_origin
 from pipelines.slots import forecast_window
 from pipelines.store import AssetRow, Store, SubmissionRow, insert_rows, open_store
 
@@ -164,7 +164,7 @@ class World:
         registry_file.write_text(json.dumps(small_registry()))
         self.store, self.community = store, small_community(protocol)
         self.clock = FixedClock(start)
-        self.ctn = open_ctn(twin=twin_from(registry_file), clock=self.clock, admin=("me", "hush"))
+        self.ctn = open_ctn(twin=read_origin(registry_file).twin, clock=self.clock, admin=("me", "hush"))
         self.journal, self.faults = self.ctn.journal, self.ctn.faults
         self.app = create_app(self.ctn)
         self.waits: list[float] = []

@@ -13,7 +13,7 @@ import yaml
 
 from pipelines.community import Community
 from pipelines.sandbox.demo_community import DATA, community_yaml, demo_assets, power_kw, registry_json
-from pipelines.sandbox.exchange.ways_in import twin_from
+from pipelines.sandbox.exchange.ways_in import read_origin
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -134,7 +134,7 @@ def test_config_has_the_keys_of_the_exchanges_download_and_leads_to_the_address_
 def test_the_local_exchange_takes_the_config(tmp_path: Path, community: Community) -> None:
     file = tmp_path / "config.json"
     file.write_text(json.dumps(registry_json()))
-    twin = twin_from(file)
+    twin = read_origin(file).twin
     assert set(twin.assets) == {asset.uuid for asset in community.assets}
     assert twin.simulation == community.community.simulation_uuid
 

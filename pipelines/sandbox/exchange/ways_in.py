@@ -37,11 +37,6 @@ class Origin:
     """CSV in kWh per slot, by the asset's uuid, as an owner would upload it."""
 
 
-def twin_from(path: Path) -> Twin:
-    """The twin of a file; see `read_origin`."""
-    return read_origin(path).twin
-
-
 def read_origin(path: Path) -> Origin:
     """What a file says.
 

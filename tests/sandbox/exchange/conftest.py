@@ -16,7 +16,7 @@ from pipelines.sandbox.exchange.accounts.passwords import hashed
 from pipelines.sandbox.exchange.accounts.people import Role
 from pipelines.sandbox.exchange.app import create_app
 from pipelines.sandbox.exchange.ctn import Ctn, open_ctn
-from pipelines.sandbox.exchange.ways_in import twin_from
+from pipelines.sandbox.exchange.ways_in import read_origin
 
 SIMULATION = "5b2ddb77-3b0b-4a25-a4c4-0ac2f2a1c9b1"
 USERNAME = "feeder@example.org"
@@ -59,7 +59,7 @@ def clock(noon: datetime) -> FixedClock:
 def ctn(registry_file: Path, clock: FixedClock) -> Iterator[Ctn]:
     """The network in memory, at 12:01, with tokens that last an hour; commands are answered at once."""
     opened = open_ctn(
-        twin=twin_from(registry_file), clock=clock, admin=(USERNAME, PASSWORD), token_lifetime=timedelta(hours=1)
+        twin=read_origin(registry_file).twin, clock=clock, admin=(USERNAME, PASSWORD), token_lifetime=timedelta(hours=1)
     )
     yield opened
     opened.close()

@@ -14,7 +14,7 @@ from pipelines.sandbox.exchange.app import create_app
 from pipelines.sandbox.exchange.ctn import Ctn, Tellers, open_ctn
 from pipelines.sandbox.exchange.faults import Rule
 from pipelines.sandbox.exchange.hub import Mailbox
-from pipelines.sandbox.exchange.ways_in import twin_from
+from pipelines.sandbox.exchange.ways_in import read_origin
 
 SIMULATION = "5b2ddb77-3b0b-4a25-a4c4-0ac2f2a1c9b1"
 SINGLE = f"/external-connection/api/{SIMULATION}/load/set_energy_forecast/"
@@ -30,7 +30,7 @@ def opened(registry_file: Path, clock: FixedClock) -> Iterator[Opener]:
     found: list[Ctn] = []
 
     def open_one(**settings: Any) -> Ctn:
-        found.append(open_ctn(twin=twin_from(registry_file), clock=clock, admin=("a", "b"), **settings))
+        found.append(open_ctn(twin=read_origin(registry_file).twin, clock=clock, admin=("a", "b"), **settings))
         return found[-1]
 
     yield open_one

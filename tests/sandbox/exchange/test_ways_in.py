@@ -9,7 +9,7 @@ import yaml
 
 from pipelines.errors import ConfigurationError
 from pipelines.sandbox.demo_community import community_yaml
-from pipelines.sandbox.exchange.ways_in import read_origin, twin_from
+from pipelines.sandbox.exchange.ways_in import read_origin
 
 SIMULATION = "5b2ddb77-3b0b-4a25-a4c4-0ac2f2a1c9b1"
 
@@ -20,7 +20,7 @@ def written(path: Path, content: object) -> Path:
 
 
 def test_simulation_config(registry_file: Path) -> None:
-    twin = twin_from(registry_file)
+    twin = read_origin(registry_file).twin
     assert (twin.simulation, twin.name) == (SIMULATION, "Test community")
     assert {uuid: (asset.name, asset.type, asset.market) for uuid, asset in twin.assets.items()} == {
         "load": ("Flat", "Load", "area-house"),
@@ -36,7 +36,7 @@ def test_every_fault_of_a_config_is_listed(config: dict[str, Any], tmp_path: Pat
     config["registry"]["children"][0]["children"][1]["uuid"] = "load"
     config["global_settings"]["slot_length"] = "7 bananas"
     with pytest.raises(ConfigurationError) as caught:
-        twin_from(written(tmp_path / "simulation.json", config))
+        read_origin(written(tmp_path / "simulation.json", config))
     fields = {issue.field for issue in caught.value.issues}
     assert fields == {"uuid", "registry.children[0].children[1].uuid", "global_settings.slot_length"}
 
@@ -52,7 +52,7 @@ def test_scenario_gets_the_uuids_it_lacks_and_the_same_each_time(tmp_path: Path)
         ],
     }
     path = written(tmp_path / "scenario.json", scenario)
-    first, again = twin_from(path), twin_from(path)
+    first, again = read_origin(path).twin, read_origin(path).twin
     assert (first.simulation, list(first.assets), list(first.markets)) == (
         again.simulation,
         list(again.assets),
@@ -130,11 +130,11 @@ def test_community_file(tmp_path: Path) -> None:
     content["assets"][1]["uuid"] = None
     path = tmp_path / "community.yaml"
     path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
-    twin = twin_from(path)
+    twin = read_origin(path).twin
     assert twin.simulation == content["community"]["simulation_uuid"]
     assert [asset.name for asset in twin.assets.values()] == [asset["name"] for asset in content["assets"]]
     assert [asset.live for asset in twin.assets.values()][:2] == [False, True]
-    assert list(twin.assets) == list(twin_from(path).assets)
+    assert list(twin.assets) == list(read_origin(path).twin.assets)
     kinds = {
         asset["type"]: twin_asset.type
         for asset, twin_asset in zip(content["assets"], twin.assets.values(), strict=True)
@@ -150,7 +150,7 @@ def test_faults_of_a_community_file_are_listed(tmp_path: Path) -> None:
     path = tmp_path / "community.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     with pytest.raises(ConfigurationError) as caught:
-        twin_from(path)
+        read_origin(path)
     assert {issue.field for issue in caught.value.issues} == {"community.slot_length", "assets.0.type"}
 
 
@@ -171,7 +171,7 @@ def test_file_that_is_none_of_these_is_refused_by_name(name: str, text: str, tmp
     path = tmp_path / name
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigurationError, match=rf"{path.name}"):
-        twin_from(path)
+        read_origin(path)
     path.unlink()
     with pytest.raises(ConfigurationError, match=rf"{path.name}"):
-        twin_from(path)
+        read_origin(path)

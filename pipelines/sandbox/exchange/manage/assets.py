@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query
 from pydantic import AwareDatetime, BaseModel, Field
 from sqlalchemy import select
 
+from pipelines.sandbox.controls import LATEST
 from pipelines.sandbox.exchange.accounts.people import Visitor
 from pipelines.sandbox.exchange.ctn import Ctn
 from pipelines.sandbox.exchange.manage.forms import Form
@@ -21,7 +22,7 @@ LONGEST_PROFILE = 1_000_000
 LONGEST_READ = timedelta(days=31)
 """Span of one answer; ours."""
 
-EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 Instant = Annotated[AwareDatetime | None, Query()]
 

@@ -20,7 +20,7 @@ from pipelines.sandbox.exchange.app import create_app
 from pipelines.sandbox.exchange.ctn import Ctn, open_ctn
 from pipelines.sandbox.exchange.pages.charts import bars, sparkline
 from pipelines.sandbox.exchange.pages.overview import Days, Source, activity
-from pipelines.sandbox.exchange.ways_in import twin_from
+from pipelines.sandbox.exchange.ways_in import read_origin
 
 SIMULATION = "5b2ddb77-3b0b-4a25-a4c4-0ac2f2a1c9b1"
 ADMIN = {"username": "feeder@example.org", "password": "correct horse battery"}
@@ -273,7 +273,7 @@ async def test_a_name_does_no_harm(config: dict[str, Any], registry_file: Any, c
     config["name"] = config["registry"]["name"] = evil
     config["registry"]["children"] = [leaf]
     registry_file.write_text(json.dumps(config))
-    ctn = open_ctn(twin=twin_from(registry_file), clock=clock, admin=(ADMIN["username"], ADMIN["password"]))
+    ctn = open_ctn(twin=read_origin(registry_file).twin, clock=clock, admin=(ADMIN["username"], ADMIN["password"]))
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(create_app(ctn)), base_url=HERE, headers={"Origin": HERE}
     ) as web:
@@ -291,7 +291,7 @@ async def test_ten_thousand_assets_come_in_parts(config: dict[str, Any], registr
     children = [{"name": f"Flat {n:05}", "type": "Load", "uuid": f"u{n}", "children": None} for n in range(10_000)]
     config["registry"]["children"] = children
     registry_file.write_text(json.dumps(config))
-    ctn = open_ctn(twin=twin_from(registry_file), clock=clock, admin=(ADMIN["username"], ADMIN["password"]))
+    ctn = open_ctn(twin=read_origin(registry_file).twin, clock=clock, admin=(ADMIN["username"], ADMIN["password"]))
     for number in range(10_000):
         ctn.market.forecast(f"u{number}", {clock.now().replace(minute=15): number}, by="x", at=clock.now())
     clock.set(clock.now() + timedelta(minutes=15))

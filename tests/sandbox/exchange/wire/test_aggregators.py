@@ -11,7 +11,7 @@ from pipelines.clock import FixedClock
 from pipelines.sandbox.exchange.accounts.people import Role
 from pipelines.sandbox.exchange.ctn import Ctn, open_ctn
 from pipelines.sandbox.exchange.engine.trading import Aggregator
-from pipelines.sandbox.exchange.ways_in import twin_from
+from pipelines.sandbox.exchange.ways_in import read_origin
 
 SIMULATION = "5b2ddb77-3b0b-4a25-a4c4-0ac2f2a1c9b1"
 API = f"/external-connection/aggregator-api/{SIMULATION}"
@@ -129,7 +129,9 @@ async def test_body_that_is_no_object_is_refused(exchange: Any) -> None:
 
 def test_all_of_it_outlives_a_restart(registry_file: Path, clock: FixedClock, tmp_path: Path) -> None:
     def opened() -> Ctn:
-        return open_ctn(twin=twin_from(registry_file), clock=clock, database=tmp_path / "x.sqlite", admin=("a", "b"))
+        return open_ctn(
+            twin=read_origin(registry_file).twin, clock=clock, database=tmp_path / "x.sqlite", admin=("a", "b")
+        )
 
     before = opened()
     trading = before.trading
