@@ -5,14 +5,26 @@ fault at once; the models hold what a single field can know. No secret stands in
 user names and passwords it needs are named in `pipelines.settings`.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    model_validator,
+)
 
+from expectations.names import Check, Severity
+from expectations.thresholds import THRESHOLDS, Limit, Setting, resolve
 from pipelines.frames import Kind, Quality
 
 ENERGY_WH = {"Wh": 1.0, "kWh": 1e3, "MWh": 1e6}
@@ -91,6 +103,48 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True, allow_inf_nan=False)
 
 
+class CheckSection(Strict):
+    """What the file says of a check; what it leaves out stays as it is by default (`expectations.thresholds`)."""
+
+    low: float | None = None
+    """The lowest value that is good."""
+
+    high: float | None = None
+    """The highest value that is good."""
+
+    severity: Severity | None = None
+
+    @model_validator(mode="after")
+    def _not_crossed(self) -> "CheckSection":
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"low {self.low:g} is above high {self.high:g}, so nothing would be good")
+        return self
+
+
+def _with_thresholds(settings: dict[Check, Any]) -> dict[Check, Any]:
+    if fixed := [check.value for check in settings if check not in THRESHOLDS]:
+        raise ValueError(f"{', '.join(fixed)}: has no threshold; no energy can be computed from what breaks it")
+    return settings
+
+
+CheckSettings = Annotated[dict[Check, CheckSection | Literal[False]], AfterValidator(_with_thresholds)]
+"""Check -> its settings; `off` switches it off."""
+
+
+class EstimationSection(Strict):
+    """How gaps are filled with substitute values."""
+
+    on: bool = True
+    linear_minutes: int = Field(default=120, ge=0, le=720)
+    """Gaps up to this long are bridged by a straight line: California's two hours (Ontario allows one)."""
+
+    like_day_weeks: int = Field(default=3, ge=1, le=8)
+    """Longer gaps take the average of like days of so many weeks before: Ontario's three."""
+
+    longest_days: int = Field(default=21, ge=1, le=90)
+    """What is missing for longer stays missing. The number is ours."""
+
+
 class CommunitySection(Strict):
     """The community itself."""
 
@@ -107,6 +161,10 @@ class CommunitySection(Strict):
     latitude: float | None = Field(default=None, ge=-90, le=90)
     longitude: float | None = Field(default=None, ge=-180, le=180)
     """Degrees north and east: when the sun is up. Default: where the time zone's name giver lies."""
+
+    holidays: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")] | None = None
+    """Whose public holidays count as Sundays: country (ISO 3166-1), with its part where it has its own (DE-BY).
+    Default: nobody's."""
 
 
 class ExchangeSection(Strict):
@@ -252,6 +310,9 @@ class Stream(Strict):
     rated_power_kw: float | None = Field(default=None, gt=0)
     """Of this channel, where it differs from its asset's."""
 
+    dials: int | None = Field(default=None, ge=4, le=12)
+    """Digits before the decimal point that the register can show, in kWh."""
+
     @property
     def stream_id(self) -> str:
         """Identity of the channel, stable over renamed assets: source/device/register."""
@@ -265,6 +326,28 @@ class Stream(Strict):
         return Label.START if self.kind is Kind.INTERVAL else Label.INSTANT
 
 
+class ForecastMethod(StrEnum):
+    """How the coming slot's energy is foretold."""
+
+    PERSISTENCE = "persistence"
+    """The newest measured slot repeats."""
+
+    YESTERDAY = "yesterday"
+    """As in the slot a day before."""
+
+    LAST_WEEK = "last_week"
+    """As in the slot a week before."""
+
+    BLEND = "blend"
+    """A weighted mean of these three."""
+
+    MODEL = "model"
+    """One model for all assets, learned from their history."""
+
+    STANDARD_PROFILE = "standard_profile"
+    """The standard load profile: while there are no measurements."""
+
+
 class Asset(Strict):
     """An asset of the exchange and the streams its energy is the sum of."""
 
@@ -276,6 +359,26 @@ class Asset(Strict):
     live: bool = True
     """The asset's live switch at the exchange. Where it is off, the exchange follows the uploaded profile and throws
     away what is posted, so nothing is."""
+
+    check_registers: tuple[Stream, ...] = Field(default=(), max_length=4)
+    """Registers that the asset's energy must add up to, where it is computed from something else: the sum check and
+    substitute values use them."""
+
+    checks: CheckSettings = Field(default_factory=dict)
+    """What good data is, where this asset differs from its type."""
+
+    post_estimates: bool = False
+    """Send substitute values that are estimated too. By default the exchange gets what was measured, or nothing."""
+
+    forecast: ForecastMethod | None = None
+    """Default: what the last backtest found best."""
+
+    load_profile: Annotated[str, StringConstraints(pattern=r"^[a-z][0-9]$")] | None = None
+    """Standard load profile of the German BDEW (h0 household, g0 to g6 trade, l0 to l2 farm), from which the coming
+    slot is forecast until there are measurements. Needs `annual_kwh`."""
+
+    annual_kwh: float | None = Field(default=None, gt=0)
+    """Energy of a year, for the standard load profile."""
 
     @property
     def asset_id(self) -> str:
@@ -323,6 +426,11 @@ class Community(Strict):
     grid_fees: tuple[MarketFees, ...] = ()
     """What a grid operator sets; empty where nobody does."""
 
+    checks: dict[AssetType | Literal["all"], CheckSettings] = Field(default_factory=dict)
+    """What good data is, where the defaults don't fit: for all assets, or for those of a type."""
+
+    estimation: EstimationSection = EstimationSection()
+
     archive: Name = "archive"
     """Folder of the exchange's results that are kept beyond its 90 days, beside the file."""
 
@@ -336,17 +444,34 @@ class Community(Strict):
         """How long before its slot a forecast must be at the exchange."""
         return timedelta(seconds=self.exchange.margin_s)
 
+    def limits(self, asset: Asset) -> dict[Check, Limit]:
+        """What the asset's checks compare with."""
+        levels = (self.checks.get("all", {}), self.checks.get(asset.type, {}), asset.checks)
+        return resolve(asset.type.value, [_settings(level) for level in levels])
+
     def asset(self, name_or_uuid: str) -> Asset | None:
         """The asset with this name or uuid."""
         return next((a for a in self.assets if name_or_uuid in (a.name, a.uuid)), None)
 
     def streams(self) -> dict[str, Stream]:
-        """Every distinct channel; where assets share one, its first mention (`sign` differs between them)."""
+        """Every distinct channel, check registers too.
+
+        Where assets share one, its first mention: `sign` differs between them.
+        """
         found: dict[str, Stream] = {}
         for asset in self.assets:
-            for stream in asset.streams:
+            for stream in (*asset.streams, *asset.check_registers):
                 found.setdefault(stream.stream_id, stream)
         return found
+
+
+def _settings(level: CheckSettings) -> Mapping[Check, Setting]:
+    return {
+        check: Setting(low=section.low, high=section.high, severity=section.severity)
+        if isinstance(section, CheckSection)
+        else Setting(on=False)
+        for check, section in level.items()
+    }
 
 
 def resolve_sqlite_path(url: str, beside: Path) -> str:

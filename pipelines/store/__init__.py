@@ -3,6 +3,7 @@
 from pipelines.store.bulk import CHUNK, insert_rows, read_frame, table_of, upsert_rows
 from pipelines.store.engine import Store, open_store
 from pipelines.store.leads import keep_lead, kept_lead
+from pipelines.store.quality_tables import FindingRow, ForecastChoiceRow, ForecastModelRow, QualityDayRow
 from pipelines.store.runs import finish_run, start_run
 from pipelines.store.source_tables import AccountRow, GapRow, QuotaRow
 from pipelines.store.tables import (
@@ -28,8 +29,12 @@ __all__ = [
     "Cursor",
     "DiscrepancyRow",
     "ExchangeEnergyRow",
+    "FindingRow",
+    "ForecastChoiceRow",
+    "ForecastModelRow",
     "GapRow",
     "MarketLeadRow",
+    "QualityDayRow",
     "QuotaRow",
     "ReadingRow",
     "RunRow",
