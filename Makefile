@@ -10,7 +10,7 @@ UV := $(BIN)/uv
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: demo test check bench format lock setup browser postgres clean help
+.PHONY: demo test check bench format lock setup browser postgres openmp clean help
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,7 +29,7 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)  ## The main job on a real day of a real community, all on this machine
 	@$(BIN)/slotfeed demo
 
-test: $(READY) browser postgres  ## All tests; sets up what they need
+test: $(READY) browser postgres openmp  ## All tests; sets up what they need
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 check: $(READY)  ## Lint, types and the rules of the house
@@ -64,6 +64,12 @@ postgres: $(READY)
 	@$(BIN)/python -c 'import pgserver' 2>/dev/null || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1 || \
 	  { echo "Installing PostgreSQL for the store's tests"; $(call apt,postgresql); } || \
 	  { echo "No PostgreSQL could be installed; install it by hand (package 'postgresql') and run again"; exit 1; }
+
+# LightGBM's wheel leaves OpenMP's library to the system.
+openmp: $(READY)
+	@$(BIN)/python -c 'import lightgbm' 2>/dev/null || \
+	  { echo "Installing OpenMP's library for the forecast model"; $(call apt,libgomp1); } || \
+	  { echo "No OpenMP could be installed; install it by hand (package 'libgomp1') and run again"; exit 1; }
 
 clean:  ## Remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov
