@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from expectations.names import Suite
+from pipelines.validate.engine import warm_up
 from sqlmodel import SQLModel
 
 from pipelines.clock import FixedClock
@@ -24,7 +26,6 @@ from pipelines.sandbox.clouds.serve import in_thread
 from pipelines.sandbox.clouds.world import World
 from pipelines.settings import Secrets
 from pipelines.store import Store
-from pipelines.validate.judge import warm_up
 from pipelines.validate.run import validate
 
 QUARTER, HOUR = timedelta(minutes=15), timedelta(hours=1)
@@ -186,7 +187,7 @@ class Place:
 
 @pytest.fixture(scope="module", autouse=True)
 def _great_expectations() -> None:
-    warm_up()
+    warm_up(Suite.READINGS)
 
 
 def open_place(name: str, store: Store, folder: Path) -> Iterator[Place]:

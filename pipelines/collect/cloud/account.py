@@ -10,12 +10,12 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.collect.cloud.budget import Budget, Limit
-from pipelines.collect.cloud.daylight import Place, light_hours, place_of_zone
 from pipelines.collect.cloud.http import LOGIN_STOP, CloudHttp, open_client
 from pipelines.collect.cloud.standing import note_account, read_account, stop_account
 from pipelines.collect.cloud.vendor import Account, Ask, Session, Vendor
 from pipelines.collect.source import NO_ROWS, OF_THE_WHOLE, Answer, Device, Fetch, Wording
 from pipelines.community import Cloud, Community
+from pipelines.daylight import Place, light_hours, place_of_zone
 from pipelines.errors import AccountStopped, SlotfeedError
 from pipelines.frames import Quality
 from pipelines.settings import Secrets, source_password

@@ -12,10 +12,10 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from pipelines.collect.cloud.budget import Limit
-from pipelines.collect.cloud.daylight import Place
 from pipelines.collect.cloud.http import CloudHttp
 from pipelines.collect.source import Answer, Channel, Device
 from pipelines.community import Cloud
+from pipelines.daylight import Place
 
 
 @dataclass(frozen=True, kw_only=True)

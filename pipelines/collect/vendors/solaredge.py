@@ -17,10 +17,10 @@ import polars as pl
 
 from pipelines.collect.cloud.budget import Limit
 from pipelines.collect.cloud.consent import take_consent, token_keeper
-from pipelines.collect.cloud.daylight import dark_quarters
 from pipelines.collect.cloud.http import Manners, Reply
 from pipelines.collect.cloud.vendor import Account, Ask, Vendor
 from pipelines.collect.source import NO_ROWS, Answer, Channel, Device, rows_frame
+from pipelines.daylight import dark_quarters
 from pipelines.errors import AccountStopped, SlotfeedError, SourceError
 from pipelines.frames import INSTANT, Kind, Quality
 from pipelines.slots import slot_floor, slots_between

@@ -15,7 +15,6 @@ from sqlmodel import col, select
 from pipelines.clock import FixedClock
 from pipelines.collect.catalogue import find_vendor
 from pipelines.collect.cloud.account import Surroundings, open_cloud
-from pipelines.collect.cloud.daylight import Place
 from pipelines.collect.cloud.vendor import Account as CloudAccount
 from pipelines.collect.cloud.vendor import Ask, Vendor
 from pipelines.collect.people import quotas, resume
@@ -23,6 +22,7 @@ from pipelines.collect.run import Opening, collect
 from pipelines.collect.source import NO_ROWS, STREAMS, Answer, Device, Fetch
 from pipelines.collect.summary import CollectSummary
 from pipelines.community import Cloud, Community
+from pipelines.daylight import Place
 from pipelines.errors import AccountStopped, AuthenticationError
 from pipelines.sandbox.clouds.app import vendors
 from pipelines.sandbox.clouds.demo import demo_fleet

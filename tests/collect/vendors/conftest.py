@@ -12,9 +12,9 @@ import pytest
 from pipelines.clock import FixedClock
 from pipelines.collect.catalogue import vendor_of
 from pipelines.collect.cloud.account import CloudSource, Surroundings, open_cloud
-from pipelines.collect.cloud.daylight import Place
 from pipelines.collect.source import STREAMS, Answer, Fetch
 from pipelines.community import Cloud
+from pipelines.daylight import Place
 from pipelines.sandbox.clouds.app import vendors
 from pipelines.sandbox.clouds.demo import demo_fleet
 from pipelines.sandbox.clouds.serve import in_thread

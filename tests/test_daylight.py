@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from pipelines.collect.cloud.daylight import Place, dark_quarters, is_dark, light_hours, place_of_zone
+from pipelines.daylight import Place, dark_quarters, is_dark, light_hours, place_of_zone
 
 BERLIN = Place(latitude=52.5, longitude=13.4)
 SYDNEY = Place(latitude=-33.9, longitude=151.2)
