@@ -8,11 +8,9 @@ UNIT_OF_KIND: Mapping[str, str] = {"register": "Wh", "interval": "Wh", "power": 
 USABLE_QUALITIES = frozenset({"MEASURED", "SUBSTITUTED", "ESTIMATED", "PROVISIONAL"})
 """Qualities that energy may be computed from: all but MISSING and UNUSABLE."""
 
-FUTURE_TOLERANCE_S = 180.0
-"""How far ahead of the run's clock a reading may lie, in seconds: the project's own choice for meter clocks."""
-
-POWER_FACTOR = 1.2
-"""Factor on the rated power: the project's own choice. Inverters and fuses bear short overloads."""
+CHANGED_BY = 1.0
+"""A value that differs from an older one of its stamp by no more, in Wh or W, says the same: sources round to whole
+ones. The project's own choice."""
 
 SHORTEST_S = 60.0
 """Two register readings count as at least this far apart, in seconds. Gateways stamp late and early by seconds;

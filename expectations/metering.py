@@ -18,6 +18,27 @@ from great_expectations.expectations.metrics.map_metric_provider import (
 )
 
 
+class _ValueWithinLimits(MulticolumnMapMetricProvider):
+    condition_metric_name = "multicolumn_values.value_within_limits"
+
+    @multicolumn_condition_partial(engine=PandasExecutionEngine)
+    def _pandas(cls, column_list: pd.DataFrame, **_: object) -> pd.Series:
+        value, low, high = _columns(column_list)
+        # A comparison with what isn't there is false, so it can't break anything.
+        return ~((value < low) | (value > high))
+
+
+class ExpectValueWithinLimits(MulticolumnMapExpectation):
+    """Expect each value to lie within the limits that stand beside it, both included. `column_list`: value, low, high.
+
+    A null value is good; a null low or high is no bound.
+    """
+
+    map_metric: ClassVar[str] = "multicolumn_values.value_within_limits"
+
+    ignore_row_if: Literal["never"] = "never"
+
+
 class _UnitFitsKind(MulticolumnMapMetricProvider):
     condition_metric_name = "multicolumn_values.unit_fits_kind"
     condition_value_keys = ("unit_of_kind",)
@@ -45,14 +66,14 @@ class _SpanOrdered(MulticolumnMapMetricProvider):
 
     @multicolumn_condition_partial(engine=PandasExecutionEngine)
     def _pandas(cls, column_list: pd.DataFrame, **_: object) -> pd.Series:
-        kind, start, end = _columns(column_list)
-        unordered = (end <= start) & (kind != "register")
-        endless = end.isna() & (kind == "interval")
+        kind, span_s = _columns(column_list)
+        unordered = (span_s <= 0) & (kind != "register")
+        endless = span_s.isna() & (kind == "interval")
         return ~(unordered | endless)
 
 
 class ExpectSpanToBeOrdered(MulticolumnMapExpectation):
-    """Expect intervals to have an end, and every span to end after it begins. `column_list`: kind, start, end.
+    """Expect intervals to have an end, and every span to end after it begins. `column_list`: kind, length of the span.
 
     Registers have no span; a power may be of an instant.
     """
@@ -83,24 +104,28 @@ class ExpectRegisterNotToFall(MulticolumnMapExpectation):
     ignore_row_if: Literal["never"] = "never"
 
 
-class _PowerWithinRating(MulticolumnMapMetricProvider):
-    condition_metric_name = "multicolumn_values.power_within_rating"
-    condition_value_keys = ("factor",)
+class _ReplacementNoWorse(MulticolumnMapMetricProvider):
+    condition_metric_name = "multicolumn_values.replacement_no_worse"
+    condition_value_keys = ("changed_by",)
 
     @multicolumn_condition_partial(engine=PandasExecutionEngine)
-    def _pandas(cls, column_list: pd.DataFrame, factor: float, **_: object) -> pd.Series:
-        power_w, rated_power_w = _columns(column_list)
-        return power_w <= rated_power_w * factor
+    def _pandas(cls, column_list: pd.DataFrame, changed_by: float, **_: object) -> pd.Series:
+        rank, standing_rank, change = _columns(column_list)
+        return ~((rank > standing_rank) & (change <= changed_by))
 
 
-class ExpectPowerToStayWithinRating(MulticolumnMapExpectation):
-    """Expect the power to be at most `factor` times the rated power. `column_list`: power, rated power, in W."""
+class ExpectReplacementToBeNoWorse(MulticolumnMapExpectation):
+    """Expect a value that replaces another to be of no worse quality, or to differ by more than `changed_by`.
 
-    map_metric: ClassVar[str] = "multicolumn_values.power_within_rating"
-    success_keys: ClassVar[tuple[str, ...]] = ("factor", "mostly")
+    `column_list`: rank of its quality (0 is best), rank of the quality it replaces, difference of the two values. Where
+    the last two are null, nothing is replaced.
+    """
 
-    factor: float
-    ignore_row_if: Literal["any_value_is_missing"] = "any_value_is_missing"
+    map_metric: ClassVar[str] = "multicolumn_values.replacement_no_worse"
+    success_keys: ClassVar[tuple[str, ...]] = ("changed_by", "mostly")
+
+    changed_by: float
+    ignore_row_if: Literal["never"] = "never"
 
 
 def _columns(column_list: pd.DataFrame) -> list[pd.Series]:

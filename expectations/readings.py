@@ -8,31 +8,40 @@ from typing import Any
 import great_expectations as gx
 import great_expectations.expectations as gxe
 
-from expectations.limits import FUTURE_TOLERANCE_S, POWER_FACTOR, UNIT_OF_KIND, USABLE_QUALITIES
+from expectations.limits import CHANGED_BY, UNIT_OF_KIND, USABLE_QUALITIES
 from expectations.metering import (
-    ExpectPowerToStayWithinRating,
     ExpectRegisterNotToFall,
+    ExpectReplacementToBeNoWorse,
     ExpectSpanToBeOrdered,
     ExpectUnitToFitKind,
+    ExpectValueWithinLimits,
 )
 from expectations.names import READING_CHECKS, Check, Severity
+
+WITH_LIMITS = (Check.NOT_FROM_FUTURE, Check.NOT_AGES_OLD, Check.WITHIN_RATED_POWER)
+"""Checks that compare with what the community file says of the stream's asset."""
 
 COLUMNS = (
     "stream_id",
     "ts",
-    "ts_end",
     "kind",
+    "configured_kind",
     "unit",
     "quality",
     "number",
     "rivals",
-    "ahead_s",
+    "span_s",
+    "configured_span_s",
+    *(f"{check}{part}" for check in WITH_LIMITS for part in ("", "_low", "_high")),
     "forward_value",
     "register_before_wh",
     "register_wh",
     "register_after_wh",
-    "implied_power_w",
-    "rated_power_w",
+    "shown_wh",
+    "dials_wh",
+    "rank",
+    "standing_rank",
+    "change",
 )
 """Columns that the suite looks at."""
 
@@ -50,6 +59,11 @@ def suite() -> gx.ExpectationSuite:
         (Check.KEY_UNIQUE, gxe.ExpectColumnValuesToBeBetween, {"column": "rivals", "max_value": 1}),
         (Check.KIND_KNOWN, gxe.ExpectColumnValuesToBeInSet, {"column": "kind", "value_set": sorted(UNIT_OF_KIND)}),
         (
+            Check.KIND_CONFIGURED,
+            gxe.ExpectColumnPairValuesToBeEqual,
+            {"column_A": "kind", "column_B": "configured_kind", "ignore_row_if": "either_value_is_missing"},
+        ),
+        (
             Check.UNIT_KNOWN,
             ExpectUnitToFitKind,
             {"column_list": ["kind", "unit"], "unit_of_kind": dict(UNIT_OF_KIND)},
@@ -61,11 +75,15 @@ def suite() -> gx.ExpectationSuite:
             gxe.ExpectColumnValuesToBeInSet,
             {"column": "quality", "value_set": sorted(USABLE_QUALITIES)},
         ),
-        (Check.SPAN_ORDERED, ExpectSpanToBeOrdered, {"column_list": ["kind", "ts", "ts_end"]}),
+        (Check.SPAN_ORDERED, ExpectSpanToBeOrdered, {"column_list": ["kind", "span_s"]}),
         (
-            Check.NOT_FROM_FUTURE,
-            gxe.ExpectColumnValuesToBeBetween,
-            {"column": "ahead_s", "max_value": FUTURE_TOLERANCE_S},
+            Check.SPAN_LENGTH,
+            gxe.ExpectColumnPairValuesToBeEqual,
+            {"column_A": "span_s", "column_B": "configured_span_s", "ignore_row_if": "either_value_is_missing"},
+        ),
+        *(
+            (check, ExpectValueWithinLimits, {"column_list": [check.value, f"{check}_low", f"{check}_high"]})
+            for check in WITH_LIMITS
         ),
         (Check.NOT_NEGATIVE, gxe.ExpectColumnValuesToBeBetween, {"column": "forward_value", "min_value": 0}),
         (
@@ -74,9 +92,14 @@ def suite() -> gx.ExpectationSuite:
             {"column_list": ["register_before_wh", "register_wh", "register_after_wh"]},
         ),
         (
-            Check.WITHIN_RATED_POWER,
-            ExpectPowerToStayWithinRating,
-            {"column_list": ["implied_power_w", "rated_power_w"], "factor": POWER_FACTOR},
+            Check.REGISTER_WITHIN_DIALS,
+            gxe.ExpectColumnPairValuesAToBeGreaterThanB,
+            {"column_A": "dials_wh", "column_B": "shown_wh", "ignore_row_if": "either_value_is_missing"},
+        ),
+        (
+            Check.RANK_NOT_LOWER,
+            ExpectReplacementToBeNoWorse,
+            {"column_list": ["rank", "standing_rank", "change"], "changed_by": CHANGED_BY},
         ),
     ]
     return gx.ExpectationSuite(

@@ -16,6 +16,7 @@ class FindingRow(SQLModel, table=True):
         UniqueConstraint("suite", "subject", "ts", "check_name", "reading_id"),
         Index("ix_finding_asset", "asset_id", "ts"),
         Index("ix_finding_open", "closed_at", "suite", "ts"),
+        Index("ix_finding_reading", "reading_id"),
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=ROW_ID)

@@ -19,6 +19,7 @@ from expectations.limits import UNIT_OF_KIND
 from pipelines.errors import TerminalError
 from pipelines.frames import INSTANT, Kind
 from pipelines.store import CHUNK, USABLE, ReadingRow, Store, Verdict, read_frame
+from pipelines.validate.findings import close_reading_findings
 from pipelines.validate.rows import take_turn, write_verdict
 
 QUARANTINED = pl.Schema(
@@ -99,7 +100,10 @@ def release(store: Store, ids: Sequence[int], *, reason: str, now: datetime) -> 
                 faults.append(f"{_name(row)}: of the same time stamp as reading {other}; release one of them")
         if faults:
             raise TerminalError(f"release: nothing was changed; {'; '.join(faults)}")
-        write_verdict(connection, _beside(connection, wanted), Verdict.SUPERSEDED)
+        beside = _beside(connection, wanted)
+        write_verdict(connection, beside, Verdict.SUPERSEDED)
+        close_reading_findings(connection, beside, by="corrected", now=now)
+        close_reading_findings(connection, wanted, by="released", now=now)
         return write_verdict(
             connection, wanted, Verdict.RELEASED, reason=reason.strip(), decided_at=now, slotted_at=None
         )
@@ -125,6 +129,7 @@ def discard(store: Store, ids: Sequence[int], *, reason: str, now: datetime) -> 
     with store.writing() as connection:
         take_turn(connection)
         _undecided(connection, wanted, step="discard")
+        close_reading_findings(connection, wanted, by="discarded", now=now)
         return write_verdict(connection, wanted, Verdict.DISCARDED, reason=reason.strip(), decided_at=now)
 
 

@@ -8,9 +8,10 @@ from sqlalchemy import ColumnElement, Connection, column, select, text, update, 
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from pipelines.frames import INSTANT, Kind
+from pipelines.frames import Kind
 from pipelines.store import CHUNK, USABLE, ReadingRow, Verdict, read_frame
 from pipelines.validate.prepare import KEY, ROWS, USABLE_REGISTERS
+from pipelines.validate.replacing import STANDING
 
 VERDICT_LOCK = 0x510FEEE
 """Key of the PostgreSQL lock under which verdicts are given."""
@@ -18,9 +19,6 @@ VERDICT_LOCK = 0x510FEEE
 REPLACEABLE = (*USABLE, Verdict.QUARANTINED)
 """Verdicts that end when a later revision of the stamp proves good. A person's discarding stands; what is new or
 suspect is judged together with that revision."""
-
-STANDING = pl.Schema({"id": pl.Int64(), "stream_id": pl.String(), "ts": INSTANT})
-"""Judged readings that a new or suspect one of the same stamp may replace. Key: id."""
 
 
 def take_turn(connection: Connection) -> None:
@@ -160,7 +158,7 @@ def read_standing(connection: Connection, *, first: str, last: str) -> pl.DataFr
     """
     new, old = aliased(ReadingRow), aliased(ReadingRow)
     query = (
-        select(col(old.id), col(old.stream_id), col(old.ts))
+        select(*(col(getattr(old, name)) for name in STANDING.names()))
         .join(new, (col(new.stream_id) == col(old.stream_id)) & (col(new.ts) == col(old.ts)))
         .where(col(new.verdict).in_((Verdict.NEW, Verdict.SUSPECT)))
         .where(col(new.slotted_at).is_(None), col(new.revision) > 0)

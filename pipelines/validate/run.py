@@ -1,6 +1,7 @@
 """Judges new readings: the good go on, the rest wait in quarantine with the names of the checks they broke.
 
-A register reading that breaks its series is suspect first, and judged again with its stream's next readings.
+Every broken check becomes a finding; those that only flag don't keep a reading from being used. A register reading that
+breaks its series is suspect first, and judged again with its stream's next readings.
 """
 
 from collections import Counter
@@ -11,12 +12,14 @@ from datetime import datetime
 import polars as pl
 from sqlalchemy import Connection
 
-from expectations.names import READING_CHECKS
+from expectations.names import READING_CHECKS, Check, Suite
 from pipelines.community import Community
 from pipelines.frames import Kind
-from pipelines.store import Store, Verdict
+from pipelines.store import USABLE, Store, Verdict
 from pipelines.validate import rows
-from pipelines.validate.judge import judge, warm_up
+from pipelines.validate.engine import broken_rows, warm_up
+from pipelines.validate.findings import close_reading_findings, write_findings
+from pipelines.validate.outcomes import broken_marks, findings, rejecting
 from pipelines.validate.prepare import KEY, channels, prepare
 
 ROWS_AT_ONCE = 200_000
@@ -37,12 +40,15 @@ class ValidateSummary:
     by_expectation: Mapping[str, int] = field(default_factory=dict)
     """Check -> how many of the quarantined broke it."""
 
+    flagged: int = 0
+    """Checks that readings broke and were used all the same."""
+
     suspect: int = 0
     """Readings of the judged streams that break their register's series and wait for later ones to decide, whenever
     they came."""
 
     superseded: int = 0
-    """Readings that gave way to a later revision of their stamp, among them new ones that never were used."""
+    """Readings that gave way to another revision of their stamp, among them new ones that never were used."""
 
 
 def validate(store: Store, community: Community, *, now: datetime, run_id: str) -> ValidateSummary:
@@ -72,7 +78,7 @@ def validate(store: Store, community: Community, *, now: datetime, run_id: str) 
     if waiting == foreign:
         return ValidateSummary()
     # Before the first transaction: nobody should wait for the database while libraries are loaded.
-    warm_up()
+    warm_up(Suite.READINGS)
     total = ValidateSummary()
     suspects: dict[str, int] = {}
     while True:
@@ -97,9 +103,15 @@ def _validate_batch(
     standing = rows.read_standing(connection, first=new["stream_id"][0], last=new["stream_id"][-1])
     batch = pl.concat([new, rows.read_suspects(connection, new["stream_id"])])
     registers = batch.filter(pl.col("kind") == Kind.REGISTER, pl.col("ts").is_not_null())
-    usable = rows.read_usable_registers(connection, registers.select(KEY))
-    prepared = prepare(batch, usable, known, now=now)
-    verdicts = _verdicts(prepared.with_columns(judge(prepared, run_id=run_id)))
+    prepared = prepare(
+        batch,
+        rows.read_usable_registers(connection, registers.select(KEY)),
+        known,
+        now=now,
+        usable=standing.filter(pl.col("verdict").is_in([verdict.value for verdict in USABLE])),
+    )
+    marks = broken_marks(prepared, broken_rows(Suite.READINGS, prepared, run_id=run_id))
+    verdicts = _verdicts(prepared.with_columns(broken=rejecting(marks, prepared.height)))
     good = verdicts.filter(pl.col("verdict") == Verdict.GOOD)
     quarantined = verdicts.filter(pl.col("verdict") == Verdict.QUARANTINED)
     superseded = [
@@ -111,6 +123,10 @@ def _validate_batch(
     ):
         ids = group["id"].to_list()
         rows.write_verdict(connection, ids, verdict, broken=broken, series_start=series_start)
+    # A suspect is neither good nor bad yet.
+    settled = marks.filter(verdicts["verdict"].gather(marks["row"]) != Verdict.SUSPECT)
+    write_findings(connection, findings(prepared, settled), now=now, run_id=run_id)
+    close_reading_findings(connection, superseded, by="corrected", now=now)
     names = Counter(name for broken in quarantined["broken"] for name in broken.split(","))
     waiting = verdicts.group_by("stream_id").agg((pl.col("verdict") == Verdict.SUSPECT).sum())
     summary = ValidateSummary(
@@ -118,17 +134,21 @@ def _validate_batch(
         good=good.height,
         quarantined=quarantined.height,
         by_expectation={check.value: names[check.value] for check in READING_CHECKS if names[check.value]},
+        flagged=settled.filter(verdicts["verdict"].gather(settled["row"]) == Verdict.GOOD).height,
         superseded=rows.write_verdict(connection, superseded, Verdict.SUPERSEDED),
     )
     return summary, dict(waiting.iter_rows())
 
 
 def _verdicts(judged: pl.DataFrame) -> pl.DataFrame:
-    """Add `verdict`: of the revisions of a stamp that are good, the newest stands; whatever is older gives way."""
+    """Add `verdict`: of the revisions of a stamp that are good, the newest stands; whatever is older gives way.
+
+    So does one that says the same as what stands, only less surely: nobody has to decide about it.
+    """
     good = pl.col("broken") == ""
     newer_good = good.cast(pl.Int32).cum_sum().over(*KEY) - good.cast(pl.Int32) > 0
     return judged.with_columns(
-        verdict=pl.when(newer_good)
+        verdict=pl.when(newer_good | (pl.col("broken") == Check.RANK_NOT_LOWER))
         .then(pl.lit(Verdict.SUPERSEDED.value))
         .when(good)
         .then(pl.lit(Verdict.GOOD.value))
@@ -144,5 +164,6 @@ def _sum(one: ValidateSummary, other: ValidateSummary) -> ValidateSummary:
         good=one.good + other.good,
         quarantined=one.quarantined + other.quarantined,
         by_expectation=dict(Counter(one.by_expectation) + Counter(other.by_expectation)),
+        flagged=one.flagged + other.flagged,
         superseded=one.superseded + other.superseded,
     )

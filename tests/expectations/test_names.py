@@ -2,15 +2,16 @@ import subprocess
 import sys
 
 from expectations.limits import UNIT_OF_KIND, USABLE_QUALITIES
-from expectations.names import READING_CHECKS, Check
+from expectations.names import CHECKS, Check
 from pipelines.community import ENERGY_WH, POWER_W
 from pipelines.frames import Kind, Quality
 
 
 def test_every_check_has_a_meaning_that_people_can_read() -> None:
-    assert set(READING_CHECKS) == set(Check)
-    for meaning in READING_CHECKS.values():
+    assert set(CHECKS) == set(Check)
+    for meaning in CHECKS.values():
         assert meaning.title
+        assert meaning.source
         assert meaning.explanation.endswith(".")
 
 

@@ -30,12 +30,14 @@ def test_suite_asks_for_every_check_and_tells_its_meaning() -> None:
     from expectations.readings import COLUMNS, suite
 
     expectations = suite().expectations
-    assert {expectation.meta["check"] for expectation in expectations} == set(Check)
+    assert {expectation.meta["check"] for expectation in expectations} == set(READING_CHECKS)
     for expectation in expectations:
         meaning = READING_CHECKS[Check(expectation.meta["check"])]
         assert expectation.description == meaning.explanation
-        assert expectation.severity == "critical"
-        asked = expectation.column_list if hasattr(expectation, "column_list") else [expectation.column]
+        assert expectation.severity == {"reject": "critical", "flag": "warning", "inform": "info"}[meaning.severity]
+        named = [getattr(expectation, name, []) for name in ("column", "column_A", "column_B", "column_list")]
+        asked = [one for names in named for one in ([names] if isinstance(names, str) else names)]
+        assert asked
         assert set(asked) <= set(COLUMNS)
 
 
@@ -65,11 +67,35 @@ def test_register_stands_between_the_neighbours_it_has(batches: Any) -> None:
     assert unexpected(batches, frame, ExpectRegisterNotToFall(column_list=["before", "wh", "after"])) == [1, 3]
 
 
-def test_power_may_reach_the_factor_times_the_rating(batches: Any) -> None:
-    from expectations.metering import ExpectPowerToStayWithinRating
+def test_value_may_reach_its_limits_and_what_is_absent_breaks_nothing(batches: Any) -> None:
+    from expectations.metering import ExpectValueWithinLimits
 
-    frame = pd.DataFrame({"w": [1500.0, 1500.1, None], "rated": [1000.0] * 3})
-    expectation = ExpectPowerToStayWithinRating(column_list=["w", "rated"], factor=1.5)
+    frame = pd.DataFrame(
+        [
+            (1.0, 1.0, 2.0),
+            (0.9, 1.0, 2.0),
+            (2.0, 1.0, 2.0),
+            (2.1, 1.0, 2.0),
+            (None, 1.0, 2.0),
+            (9.0, 1.0, None),
+            (0.9, None, 2.0),
+            (0.9, None, None),
+        ],
+        columns=["value", "low", "high"],
+        dtype="float64",
+    )
+    assert unexpected(batches, frame, ExpectValueWithinLimits(column_list=["value", "low", "high"])) == [1, 3]
+
+
+def test_replacement_is_of_no_worse_quality_or_says_something_new(batches: Any) -> None:
+    from expectations.metering import ExpectReplacementToBeNoWorse
+
+    frame = pd.DataFrame(
+        [(0, 0, 0.0), (2, 0, 1.0), (2, 0, 1.1), (0, 2, 0.0), (2, None, None)],
+        columns=["rank", "standing", "change"],
+        dtype="float64",
+    )
+    expectation = ExpectReplacementToBeNoWorse(column_list=["rank", "standing", "change"], changed_by=1.0)
     assert unexpected(batches, frame, expectation) == [1]
 
 
@@ -86,16 +112,15 @@ def test_unit_belongs_to_the_kind_and_one_of_an_unknown_kind_to_any(batches: Any
 def test_span_ends_after_it_begins_and_only_intervals_need_one(batches: Any) -> None:
     from expectations.metering import ExpectSpanToBeOrdered
 
-    noon, later = pd.Timestamp("2026-03-02 12:00", tz="UTC"), pd.Timestamp("2026-03-02 12:15", tz="UTC")
     frame = pd.DataFrame(
         [
-            ("interval", noon, later),
-            ("interval", noon, noon),
-            ("interval", noon, None),
-            ("power", noon, None),
-            ("power", later, noon),
-            ("register", later, noon),
+            ("interval", 900.0),
+            ("interval", 0.0),
+            ("interval", None),
+            ("power", None),
+            ("power", -900.0),
+            ("register", -900.0),
         ],
-        columns=["kind", "start", "end"],
+        columns=["kind", "span_s"],
     )
-    assert unexpected(batches, frame, ExpectSpanToBeOrdered(column_list=["kind", "start", "end"])) == [1, 2, 4]
+    assert unexpected(batches, frame, ExpectSpanToBeOrdered(column_list=["kind", "span_s"])) == [1, 2, 4]

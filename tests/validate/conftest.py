@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
+from expectations.names import Suite
 from pipelines.community import Community
 from pipelines.store import ReadingRow, Store, insert_rows
-from pipelines.validate.judge import warm_up
+from pipelines.validate.engine import warm_up
 from pipelines.validate.run import ValidateSummary, validate
 
 UNITS = {"register": "Wh", "interval": "Wh", "power": "W"}
@@ -18,7 +19,7 @@ UNITS = {"register": "Wh", "interval": "Wh", "power": "W"}
 
 @pytest.fixture(scope="session", autouse=True)
 def _great_expectations() -> None:
-    warm_up()
+    warm_up(Suite.READINGS)
 
 
 def _stream(device: str, kind: str, **more: object) -> dict[str, object]:
@@ -51,6 +52,7 @@ def community() -> Community:
                 asset("reversed", 10, _stream("reversed", "power", sign=-1), _stream("backwards", "register", sign=-1)),
                 asset("import", 10, _stream("grid", "power", two_way=True), _stream("net", "register", two_way=True)),
                 asset("export", 20, _stream("grid", "power", two_way=True, sign=-1), type="pv"),
+                asset("dials", 10, _stream("dials", "register", dials=5)),
                 asset("tap", 10, _stream("tap", "power", rated_power_kw=1)),
             ],
         }

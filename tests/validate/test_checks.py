@@ -8,9 +8,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from expectations.names import Check
+from expectations.names import READING_CHECKS, Suite
 from pipelines.community import Community
-from pipelines.validate.judge import judge
+from pipelines.validate.engine import broken_rows
+from pipelines.validate.outcomes import broken_marks, findings, rejecting
 from pipelines.validate.prepare import ROWS, USABLE_REGISTERS, channels, prepare
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -46,6 +47,9 @@ def twins(what: str, first: dict[str, Any], second: dict[str, Any], *broken: str
     return Case(what, (first, {"revision": 1, **second}), broken)
 
 
+OLDEST = timedelta(days=3650)
+"""Of readings that are of this age."""
+
 INTERVAL = {"kind": "interval", "device": "interval", "ts_end": NOON + timedelta(minutes=15)}
 POWER = {"kind": "power", "device": "power"}
 
@@ -70,9 +74,11 @@ CASES = (
         {**INTERVAL, "value": 100.0},
         {**INTERVAL, "value": 100.0, "ts_end": NOON + timedelta(minutes=30)},
         "key_unique",
-        "key_unique",
+        "key_unique,span_length",
     ),
     one("kind of its own", "kind_known", kind="counter"),
+    one("kind of another stream", "kind_configured", kind="interval", ts_end=NOON + timedelta(minutes=15)),
+    one("power on a stream of intervals", "kind_configured", kind="power", device="interval", value=1.0),
     one("odd unit", "unit_known", unit="kvarh"),
     one("energy unit of a power", "unit_known", **POWER, unit="Wh"),
     one("power unit of a register", "unit_known", unit="W"),
@@ -86,14 +92,21 @@ CASES = (
     one("quality of its own", "quality_usable", quality="measured"),
     one("provisional", "", quality="PROVISIONAL"),
     one("interval without end", "span_ordered", **{**INTERVAL, "ts_end": None}),
-    one("interval of no length", "span_ordered", **{**INTERVAL, "ts_end": NOON}),
-    one("shortest interval", "", **{**INTERVAL, "ts_end": NOON + MICROSECOND}),
-    one("mean power that ends early", "span_ordered", **POWER, ts_end=NOON - MICROSECOND),
+    one("interval of no length", "span_ordered,span_length", **{**INTERVAL, "ts_end": NOON}),
+    one("shortest interval", "span_length", **{**INTERVAL, "ts_end": NOON + MICROSECOND}),
+    one("interval of an hour", "span_length", **{**INTERVAL, "ts_end": NOON + timedelta(hours=1)}),
+    one("mean power that ends early", "span_ordered,span_length", **POWER, ts_end=NOON - MICROSECOND),
     one("power of an instant", "", **POWER),
     one("just too far ahead", "not_from_future", ts=NOW + TOLERANCE + MICROSECOND),
     one("just not too far ahead", "", ts=NOW + TOLERANCE),
-    one("ends too far ahead", "not_from_future", **{**INTERVAL, "ts": NOW, "ts_end": NOW + TOLERANCE + MICROSECOND}),
-    one("ends just not too far ahead", "", **{**INTERVAL, "ts": NOW, "ts_end": NOW + TOLERANCE}),
+    one(
+        "ends too far ahead",
+        "span_length,not_from_future",
+        **{**INTERVAL, "ts": NOW, "ts_end": NOW + TOLERANCE + MICROSECOND},
+    ),
+    one("ends just not too far ahead", "span_length", **{**INTERVAL, "ts": NOW, "ts_end": NOW + TOLERANCE}),
+    one("older than any meter", "not_ages_old", ts=NOW - OLDEST - MICROSECOND),
+    one("as old as a meter may be", "", ts=NOW - OLDEST),
     one("less than nothing", "not_negative", **INTERVAL, value=-1e-9),
     one("negative power", "not_negative", **POWER, value=-1.0),
     one("negative on a reversed stream", "", kind="power", device="reversed", value=-1.0),
@@ -121,6 +134,22 @@ CASES = (
     register("two steps of 1 kWh are not", (7_000.0, 12_000.0), ("", "within_rated_power")),
     register("less than a minute counts as one", (0.5, 200.5), ("", ""), step_s=1),
     register("more than a minute's energy in a second", (0.5, 200.75), ("", "within_rated_power"), step_s=1),
+    one("within its dials", "", device="dials", value=99_999_999.0),
+    one("beyond its dials", "register_within_dials", device="dials", value=100_000_000.0),
+    twins(
+        "replacement of worse quality that says the same",
+        {"value": 100.0, "ingested_at": NOON},
+        {"value": 101.0, "ingested_at": NOON + MICROSECOND, "quality": "ESTIMATED"},
+        "",
+        "rank_not_lower",
+    ),
+    twins(
+        "replacement of worse quality that says something else",
+        {"value": 100.0, "ingested_at": NOON},
+        {"value": 101.5, "ingested_at": NOON + MICROSECOND, "quality": "ESTIMATED"},
+        "",
+        "",
+    ),
     register("spike", (100.0, 5e6, 101.0), ("", "within_rated_power", "")),
     register("drop to zero and back", (100.0, 0.0, 101.0), ("", "register_not_falling", "")),
     register("long drop", (100.0, 0.0, 0.0, 101.0), ("", *["register_not_falling"] * 2, "")),
@@ -170,7 +199,7 @@ def row_of(case: Case, number: int) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def judged(community: Community) -> dict[str, list[str]]:
+def prepared(community: Community) -> pl.DataFrame:
     rows = [row_of(case, number) for case in CASES for number in range(len(case.rows))]
     frame = pl.DataFrame([{"id": number, **row} for number, row in enumerate(rows)], schema=ROWS)
     of_device = {stream_id.split("/")[1]: limits for stream_id, *limits in channels(community).iter_rows()}
@@ -180,9 +209,21 @@ def judged(community: Community) -> dict[str, list[str]]:
         schema=channels(community).schema,
         orient="row",
     )
-    prepared = prepare(frame, USABLE_REGISTERS.to_frame(), known, now=NOW)
-    broken = dict(zip(prepared["id"], judge(prepared, run_id="r"), strict=True))
-    numbers = iter(range(len(rows)))
+    return prepare(frame, USABLE_REGISTERS.to_frame(), known, now=NOW)
+
+
+@pytest.fixture(scope="module")
+def marks(prepared: pl.DataFrame) -> pl.DataFrame:
+    return broken_marks(prepared, broken_rows(Suite.READINGS, prepared, run_id="r"))
+
+
+@pytest.fixture(scope="module")
+def judged(prepared: pl.DataFrame, marks: pl.DataFrame) -> dict[str, list[str]]:
+    names: dict[int, list[str]] = {number: [] for number in range(prepared.height)}
+    for row, check in marks.select("row", "check").iter_rows():
+        names[row].append(check)
+    broken = {number: ",".join(names[row]) for row, number in enumerate(prepared["id"])}
+    numbers = iter(range(prepared.height))
     return {case.what: [broken[next(numbers)] for _ in case.rows] for case in CASES}
 
 
@@ -192,7 +233,42 @@ def test_check(case: Case, judged: dict[str, list[str]]) -> None:
 
 
 def test_every_check_has_a_case_that_breaks_it() -> None:
-    assert {name for case in CASES for broken in case.broken if broken for name in broken.split(",")} == set(Check)
+    names = {name for case in CASES for broken in case.broken if broken for name in broken.split(",")}
+    assert names == set(READING_CHECKS)
+
+
+def test_only_what_rejects_keeps_a_reading_from_being_used(prepared: pl.DataFrame, marks: pl.DataFrame) -> None:
+    names = rejecting(marks, prepared.height)
+    of_check = dict(marks.select("check", "severity").iter_rows())
+    assert of_check["span_length"] == "flag"
+    assert of_check["span_ordered"] == "reject"
+    assert "span_length" not in ",".join(names)
+    assert set(",".join(names).split(",")) == {"", *READING_CHECKS} - {"span_length"}
+
+
+def test_finding_says_what_was_compared_with_what(prepared: pl.DataFrame, marks: pl.DataFrame) -> None:
+    found = {
+        row["check_name"] + "/" + row["subject"].split("|")[1]: row for row in findings(prepared, marks).to_dicts()
+    }
+
+    def told(key: str) -> tuple[object, ...]:
+        return tuple(found[key][name] for name in ("value", "low", "high", "detail", "severity"))
+
+    assert told("within_rated_power/interval above it") == (pytest.approx(1.20004), None, 1.2, "", "reject")
+    assert told("register_not_falling/falls a little") == (99.999, 100.0, None, "", "reject")
+    assert told("span_length/interval of an hour") == (3600.0, 900.0, 900.0, "", "flag")
+    assert told("unit_known/odd unit") == (0.0, None, None, "kvarh", "reject")
+    assert told("register_within_dials/beyond its dials") == (1e8, None, 1e8, "", "reject")
+    assert told("not_ages_old/older than any meter") == (pytest.approx(3650.0), None, 3650.0, "", "reject")
+    assert told("rank_not_lower/replacement of worse quality that says the same")[0] == 1.0
+    assert len(found) == len({(row["row"], row["check"]) for row in marks.to_dicts()}) - _same_names()
+
+
+def _same_names() -> int:
+    """Findings of one check and stream: two rows of a stamp, or several of a register."""
+    broken = [name for case in CASES for names in case.broken for name in ({*names.split(",")} - {""})]
+    distinct = {(case.what, name) for case in CASES for names in case.broken for name in {*names.split(",")} - {""}}
+    return len(broken) - len(distinct)
 
 
 @pytest.mark.parametrize("kind", ["register", "interval", "power"])
@@ -203,4 +279,5 @@ def test_batch_of_one_kind_leaves_no_expectation_unanswered(
     stream_id = {"register": "m/flat0/-"}.get(kind, f"m/{kind}/-")
     frame = pl.DataFrame([{"id": 1, **row(5.0, kind=kind, stream_id=stream_id)}]).select(ROWS.names()).cast(dict(ROWS))
     prepared = prepare(frame, USABLE_REGISTERS.to_frame(), channels(community), now=NOW)
-    assert judge(prepared, run_id="r").to_list() == [""]
+    broken = broken_rows(Suite.READINGS, prepared, run_id="r")
+    assert [check for check, found in broken.items() if found] == []

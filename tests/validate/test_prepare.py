@@ -26,7 +26,8 @@ def prepared(
 
 def test_shared_channel_bears_the_greater_rating_and_takes_the_first_sign(community: Community) -> None:
     known = {row["stream_id"]: row for row in channels(community).to_dicts()}
-    assert known["m/grid/-"] == {"stream_id": "m/grid/-", "rated_power_w": 20_000.0, "sign": 1.0, "two_way": True}
+    shared = {name: known["m/grid/-"][name] for name in ("asset_id", "rated_power_w", "sign", "two_way")}
+    assert shared == {"asset_id": "import", "rated_power_w": 20_000.0, "sign": 1.0, "two_way": True}
     assert known["m/tap/-"]["rated_power_w"] == 1_000.0
     assert len(known) == len(community.streams())
 
@@ -37,8 +38,9 @@ def test_interval_and_power_imply_their_mean_power(
     interval, power = prepared(
         row(250.0, kind="interval", stream_id="m/interval/-"), row(-70.0, kind="power", stream_id="m/reversed/-")
     )
-    assert interval["implied_power_w"] == 1_000.0  # 250 Wh in a quarter of an hour
-    assert (power["implied_power_w"], power["forward_value"]) == (70.0, 70.0)
+    # 250 Wh in a quarter of an hour are 1 kW, a tenth of the rated power.
+    assert interval["within_rated_power"] == 0.1
+    assert (power["within_rated_power"], power["forward_value"]) == (0.007, 70.0)
 
 
 def test_register_is_compared_with_the_usable_ones_around_it(
@@ -48,7 +50,7 @@ def test_register_is_compared_with_the_usable_ones_around_it(
     usable = (("m/flat0/-", noon - hour, 100.5), ("m/flat0/-", noon + hour, 701.0), ("m/flat1/-", noon - hour, 7.0))
     (late,) = prepared(row(200.5), usable=usable)
     assert (late["register_before_wh"], late["register_wh"], late["register_after_wh"]) == (100.5, 200.5, 701.0)
-    assert late["implied_power_w"] == 500.5  # the hour after it is the steeper one
+    assert late["within_rated_power"] == 0.05005  # the hour after it is the steeper one
 
 
 def test_register_of_fractional_kwh_is_seen_to_count_in_steps(
@@ -56,14 +58,14 @@ def test_register_of_fractional_kwh_is_seen_to_count_in_steps(
 ) -> None:
     # 8.03 kWh times 1000 is 8029.999999999999 in floating point; the register counts in steps of 10 Wh.
     _, later = prepared(row(4.02 * 1000), row(8.03 * 1000, minutes=60))
-    assert later["implied_power_w"] == pytest.approx(4_010 - 10, abs=1e-6)
+    assert later["within_rated_power"] * 10_000 == pytest.approx(4_010 - 10, abs=1e-6)
 
 
 def test_value_in_an_unknown_unit_implies_nothing(
     prepared: Callable[..., list[dict[str, Any]]], row: Callable[..., dict[str, Any]]
 ) -> None:
     (odd,) = prepared(row(5e9, unit="pulses"))
-    assert (odd["implied_power_w"], odd["register_wh"], odd["number"]) == (None, None, "finite")
+    assert (odd["within_rated_power"], odd["register_wh"], odd["number"]) == (None, None, "finite")
 
 
 def test_newest_revision_of_a_stamp_comes_first(

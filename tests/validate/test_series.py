@@ -317,7 +317,7 @@ def settle(parts: Iterable[Sequence[float]], sign: int) -> tuple[list[tuple[str,
         )  # fmt: skip
         found = prepare(pl.concat([waiting, new]), usable, known, now=MIDNIGHT + timedelta(days=30))
         falls = pl.col("register_wh") < pl.col("register_before_wh")
-        bad = (falls | (pl.col("implied_power_w") > 1.2 * WATTS)).fill_null(value=False)
+        bad = (falls | (pl.col("within_rated_power") > 1.2)).fill_null(value=False)
         verdict = (
             pl.when("waits").then(pl.lit("suspect")).when(bad).then(pl.lit("quarantined")).otherwise(pl.lit("good"))
         )

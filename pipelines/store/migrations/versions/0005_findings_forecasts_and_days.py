@@ -38,6 +38,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_finding_asset", "finding", ["asset_id", "ts"])
     op.create_index("ix_finding_open", "finding", ["closed_at", "suite", "ts"])
+    op.create_index("ix_finding_reading", "finding", ["reading_id"])
     op.create_table(
         "forecast_choice",
         sa.Column("asset_id", TEXT(), nullable=False),
