@@ -14,7 +14,8 @@ later reading decides:
   register runs backwards, by a wrong sign in the community file, must not be judged from its beginning each time.
 
 What a walk knows at any reading is the last one standing and the suspects since, and both are kept in the store. So
-a series is judged alike in whatever portions it arrives.
+a series is judged alike in whatever portions it arrives. Streams in which every reading stands, nearly all of them, are
+found out at once, without a walk.
 """
 
 from collections.abc import Container, Iterable, Sequence
@@ -31,6 +32,20 @@ from pipelines.store import SeriesStart
 
 STORED = -1
 """Row number of a reading that is usable already and isn't judged again."""
+
+REGISTERS = pl.Schema(
+    {
+        "stream_id": pl.String(),
+        "at_s": pl.Float64(),
+        "wh": pl.Float64(),
+        "step_wh": pl.Float64(),
+        "row": pl.Int64(),
+        "limit_w": pl.Float64(),
+        "two_way": pl.Boolean(),
+        "series_start": pl.String(),
+    }
+)
+"""Readings of registers, with the columns of `Point`."""
 
 NEIGHBOURS = pl.Schema(
     {
@@ -90,14 +105,69 @@ def neighbours(registers: pl.DataFrame) -> pl.DataFrame:
     """Find what each register reading is to be compared with.
 
     Args:
-        registers: `stream_id`, `at_s` (seconds), `wh` (rising when energy flows forward), `step_wh`, `row`
-            (`STORED` for usable readings of the store), `limit_w`, `two_way`, `series_start` (of stored ones; "" of
-            others); sorted by stream, instant and, within one instant, newest first with the stored one last.
+        registers: frame of `REGISTERS`: `at_s` in seconds, `wh` rising when energy flows forward, `row` `STORED` for
+            usable readings of the store, `series_start` of stored ones ("" of others); sorted by stream, instant and,
+            within one instant, newest first with the stored one last.
 
     Returns:
         A frame of `NEIGHBOURS`, one row per reading that was compared. Left out are older revisions of a stamp
         whose newer one stands: they are superseded whatever they say.
     """
+    stepwise = registers.with_columns(_compared())
+    settled = (pl.col("row") == STORED) | pl.col("stands")
+    smooth = (settled & (pl.col("series_start") == "") & ~pl.col("same_stamp")).all().over("stream_id")
+    nothing_begins = {"series_start": pl.lit(""), "waits": pl.lit(value=False)}
+    at_once = stepwise.filter(smooth, pl.col("row") != STORED).with_columns(**nothing_begins)
+    return pl.concat([at_once.select(NEIGHBOURS.names()), _walk(stepwise.filter(~smooth))])
+
+
+def _compared() -> list[pl.Expr]:
+    """What a walk finds along a stream in which every reading stands, for all streams at once.
+
+    `register_before_wh`, `register_after_wh`, `implied_power_w` as of `NEIGHBOURS`; `stands`; `same_stamp`: it isn't
+    the only reading of its instant.
+    """
+    stream, stored = "stream_id", pl.col("row") == STORED
+
+    def before(name: str) -> pl.Expr:
+        return pl.col(name).shift(1).over(stream)
+
+    def after(name: str) -> pl.Expr:
+        return pl.when(stored).then(name).shift(-1).backward_fill().over(stream)
+
+    two_way_after = after("two_way")
+    rise_before, rise_after = pl.col("wh") - before("wh"), after("wh") - pl.col("wh")
+    powers_w = (
+        _mean_w_of(
+            pl.when("two_way").then(rise_before.abs()).otherwise(rise_before),
+            pl.min_horizontal("step_wh", before("step_wh")),
+            pl.col("at_s") - before("at_s"),
+        ),
+        _mean_w_of(
+            pl.when(two_way_after).then(rise_after.abs()).otherwise(rise_after),
+            pl.min_horizontal("step_wh", after("step_wh")),
+            after("at_s") - pl.col("at_s"),
+        ),
+    )
+    rises = pl.col("two_way") | ((rise_before >= 0).fill_null(value=True) & (rise_after >= 0).fill_null(value=True))
+    return [
+        before("wh").alias("register_before_wh"),
+        after("wh").alias("register_after_wh"),
+        pl.max_horizontal(*powers_w).alias("implied_power_w"),
+        (rises & (pl.max_horizontal(*powers_w) <= pl.col("limit_w")).fill_null(value=True)).alias("stands"),
+        ((pl.col("at_s") == before("at_s")) | (pl.col("at_s") == pl.col("at_s").shift(-1).over(stream)))
+        .fill_null(value=False)
+        .alias("same_stamp"),
+    ]
+
+
+def _mean_w_of(flow_wh: pl.Expr, step_wh: pl.Expr, seconds: pl.Expr) -> pl.Expr:
+    """`_mean_w` for columns; null where there is no neighbour."""
+    return (flow_wh - step_wh).clip(lower_bound=0.0) * 3600.0 / seconds.clip(lower_bound=SHORTEST_S)
+
+
+def _walk(registers: pl.DataFrame) -> pl.DataFrame:
+    """The same reading by reading, for streams in which something has to be decided."""
     found: dict[int, Finding] = {}
     points = map(Point, *(registers[name].to_list() for name in Point._fields))
     for _, same_stream in groupby(zip(registers["stream_id"], points, strict=True), key=itemgetter(0)):

@@ -8,7 +8,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.validate.registers import STORED, neighbours
+from pipelines.validate.registers import REGISTERS, STORED, neighbours
 
 LIMIT_W = 1_000.0
 Reading = tuple[float, float]
@@ -39,7 +39,7 @@ def judge(fresh: list[Reading], stored: list[Stored] = (), *, two_way: bool = Fa
     rows.sort(key=lambda row: row[:2])
     frame = pl.DataFrame(
         [("s", 3600.0 * hours, wh, 0.0, number, LIMIT_W, two_way, start) for hours, _, wh, number, start in rows],
-        schema=["stream_id", "at_s", "wh", "step_wh", "row", "limit_w", "two_way", "series_start"],
+        schema=REGISTERS,
         orient="row",
     )
     good: dict[float, float] = {}
