@@ -74,7 +74,7 @@ THRESHOLDS: Mapping[Check, Threshold] = {
     Check.DAY_USAGE: Threshold(
         quantity="day's energy as a multiple of that of like days",
         default=Bounds(low=0.4, high=2.0),
-        by_type={"pv": NO_BOUNDS, "ev_charger": NO_BOUNDS},
+        by_type={"pv": NO_BOUNDS, "ev_charger": NO_BOUNDS, "heat_pump": Bounds(high=6.0)},
         origin="recalled: below 40 %, above 200 %; off where weather or a driver decides (ours)",
     ),
     Check.SLOT_DEMAND: Threshold(
@@ -89,20 +89,21 @@ THRESHOLDS: Mapping[Check, Threshold] = {
         origin="ours",
     ),
     Check.ZERO_RUN: Threshold(
-        quantity="time at zero, h (for PV of daylight)",
+        quantity="time at zero, h (for PV with the sun 10° high)",
         default=Bounds(high=24.0),
-        by_type={"pv": Bounds(high=6.0), "heat_pump": Bounds(high=240.0), "ev_charger": Bounds(high=336.0)},
+        by_type={"pv": Bounds(high=10.0), "heat_pump": Bounds(high=240.0), "ev_charger": Bounds(high=336.0)},
         origin="ours",
     ),
     Check.STALE_RUN: Threshold(
         quantity="slots in a row with the same energy above zero",
         default=Bounds(high=7.0),
+        by_type={"heat_pump": Bounds(high=24.0), "ev_charger": Bounds(high=64.0)},
         origin="ours: flagged from the eighth on",
         lowest=1.0,
     ),
     Check.USUAL_RANGE: Threshold(
         quantity="distance from the mean of like slots, in standard deviations",
-        default=Bounds(high=6.0),
+        default=Bounds(high=8.0),
         by_type={"pv": NO_BOUNDS, "ev_charger": NO_BOUNDS, "heat_pump": NO_BOUNDS},
         origin="ours",
     ),

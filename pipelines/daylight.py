@@ -36,6 +36,15 @@ def is_dark(place: Place | None, instant: datetime) -> bool:
     return height_deg < DARK_DEG
 
 
+def sun_is_up(place: Place | None, instant: datetime, *, height_deg: float) -> bool:
+    """The sun is at least so many degrees above the horizon. True where the place isn't known."""
+    if place is None:
+        return True
+    observer = Observer(latitude=place.latitude, longitude=place.longitude)
+    now_deg: float = elevation(observer, instant, with_refraction=False)
+    return now_deg >= height_deg
+
+
 def dark_quarters(place: Place | None, start: datetime, end: datetime) -> list[datetime]:
     """Starts of the quarter hours in [start, end), counted from `start`, throughout which it is dark."""
     quarters = []
