@@ -74,17 +74,19 @@ class _Runner:
             raise self._error(run_id, f"it has no expectation for {', '.join(sorted(missing))}")
         # A fresh pandas frame is labelled by row number, and COMPLETE without named columns returns those labels.
         batch = self.batches.get_batch(batch_parameters={"dataframe": frame.to_pandas()})
-        results = self._evaluate(batch, detail="BOOLEAN_ONLY", run_id=run_id)
-        # Most batches are good throughout. Which rows fail is asked only where some do: it costs twice as much.
-        if all(result.success for result in results):
-            return []
+        failed = {result.expectation_config.id for result in self._evaluate(batch, run_id=run_id) if not result.success}
+        # Most expectations hold throughout. Which rows fail is asked only of those that don't: it costs more.
         return [
-            (Check(result.expectation_config.meta["check"]), self._rows(result, run_id=run_id))
-            for result in self._evaluate(batch, detail="COMPLETE", run_id=run_id)
+            (
+                Check(expectation.meta["check"]),
+                self._rows(batch.validate(expectation, result_format={"result_format": "COMPLETE"}), run_id=run_id),
+            )
+            for expectation in self.suite.expectations
+            if expectation.id in failed
         ]
 
-    def _evaluate(self, batch: Any, *, detail: str, run_id: str) -> list[Any]:  # noqa: ANN401 - untyped library
-        results: list[Any] = batch.validate(self.suite, result_format={"result_format": detail}).results
+    def _evaluate(self, batch: Any, *, run_id: str) -> list[Any]:  # noqa: ANN401 - untyped library
+        results: list[Any] = batch.validate(self.suite, result_format={"result_format": "BOOLEAN_ONLY"}).results
         answered = [Check(result.expectation_config.meta["check"]) for result in results]
         if sorted(answered) != sorted(self.checks):
             raise self._error(run_id, f"{len(self.checks)} expectations were asked, {len(answered)} answered")

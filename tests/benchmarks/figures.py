@@ -3,9 +3,6 @@
 import os
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,6 +10,7 @@ from unittest import mock
 
 from accounts import CLOCK_START, REFILL, SECRET, USERNAME, Account, Meter
 from parsing import REPEATS, Parsed, parse_all
+from processes import in_own_process
 from reading import Fetched, Stored, fetch, fill_store
 from rich import box
 from rich.console import Console
@@ -44,7 +42,7 @@ def read(account: Account, folder: Path) -> tuple[Fetched, Stored]:
     _refill(sandbox, account)
     fetched = fetch(account, folder)
     _refill(sandbox, account)
-    stored = _alone(fill_store, account)
+    stored = in_own_process(fill_store, account)
     if stored.readings != fetched.readings:
         raise RuntimeError(
             f"{account.vendor}: {fetched.readings} readings without the store, {stored.readings} with it"
@@ -55,12 +53,6 @@ def read(account: Account, folder: Path) -> tuple[Fetched, Stored]:
 def _refill(sandbox: Sandbox, account: Account) -> None:
     if account.vendor != "home_assistant":
         sandbox.move(sandbox.now() + REFILL)
-
-
-def _alone(work: Callable[..., Any], *arguments: object) -> Any:
-    """In a process of its own."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(work, *arguments).result()
 
 
 def _reading_table(found: dict[Account, tuple[Fetched, Stored]]) -> Table:
