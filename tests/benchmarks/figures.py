@@ -154,7 +154,7 @@ def main() -> None:
         console.print("Parsing …", style="dim")
         with mock.patch.dict(os.environ, POLARS_MAX_THREADS="1"):
             tapes = {account: fetched.tape for account, (fetched, _) in days.items()}
-            parsed = _alone(parse_all, tapes)
+            parsed = in_own_process(parse_all, tapes)
     console.print(_reading_table(days))
     raised = [f"{account.api.title} {limits}" for account in days if (limits := account.limits())]
     console.print(f"Limits raised above the free plans: {', '.join(raised) or 'none'}.")

@@ -20,10 +20,10 @@ from pathlib import Path
 from statistics import median
 
 import polars as pl
+from processes import in_own_process, peak_mib
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from processes import in_own_process, peak_mib
 
 from expectations.limits import CHANGED_BY, UNIT_OF_KIND, USABLE_QUALITIES
 from expectations.names import READING_CHECKS, Check, Suite
