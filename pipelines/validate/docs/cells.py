@@ -99,5 +99,5 @@ def demanded_expectation(configuration: Any) -> tuple[Any, ...]:  # noqa: ANN401
     meaning = meaning_of(configuration.meta or {})
     columns = compared_columns(configuration.kwargs)
     follows = f"{meaning.severity.value}: {SEVERITY_WORDS[meaning.severity]}" if meaning else NOTHING
-    looks_at = ", ".join(map(heading, columns)) if columns else "all rows together"
+    looks_at = "; ".join(map(heading, columns)) if columns else "all rows together"
     return _named(configuration), looks_at, follows, meaning.source if meaning else NOTHING

@@ -69,7 +69,7 @@ BACK_TO_INDEX = {
 """A page's `renderer_type` -> the way from its folder up to the index: `expectations/SUITE.html` and
 `validations/SUITE/RUN NAME/RUN TIME/BATCH.html`."""
 
-OURS_INSTEAD = frozenset({"page.j2", "index_page.j2", "table.j2", "tabs.j2"})
+OURS_INSTEAD = frozenset({"page.j2", "index_page.j2", "table.j2"})
 """Great Expectations' templates that this package's take the place of: they fetch from elsewhere or need scripts."""
 
 ASSEMBLED_FROM = frozenset({"section.j2", "component.j2", "header.j2", "content_block_header.j2", "string_template.j2"})

@@ -37,6 +37,8 @@ SECTIONS = {
 }
 """Outcome of expectations -> heading of their section, in the order of the page."""
 
+DEFAULTS = "What follows is the default; the community file may say otherwise of checks with thresholds."
+
 Facts = Mapping[str, SuiteFacts]
 """Suite's name -> its figures."""
 
@@ -113,7 +115,10 @@ class SuitePage(ExpectationSuitePageRenderer):
             _section("Overview", [line("$words", classes=("lead",), words=words), table(info, classes=("facts",))]),
             _section(
                 f"Expectations ({len(rows)})",
-                [table(rows, classes=("demands",), headings=("Expectation", "Looks at", "What follows", "Origin"))],
+                [
+                    line("$words", classes=("hint",), words=DEFAULTS),
+                    table(rows, classes=("demands",), headings=("Expectation", "Looks at", "What follows", "Origin")),
+                ],
             ),
         ]
         return _document(self, f"{title}: expectation suite", facts.suite, sections)

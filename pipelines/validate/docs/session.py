@@ -160,14 +160,18 @@ class _Kept(logging.Handler):
 @contextmanager
 def _errors_raised() -> Iterator[None]:
     kept, logger = _Kept(), logging.getLogger(gx.LOGGER)
+    level = logger.level
     logger.addHandler(kept)
+    if not logger.isEnabledFor(logging.ERROR):
+        logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
+        logger.setLevel(level)
         logger.removeHandler(kept)
     if kept.said:
         # The reason stands at the end, behind a trace.
-        reason = kept.said[0].strip().rsplit("\n", 1)[-1]
+        reason = kept.said[0].strip('\n ."').rsplit("\n", 1)[-1]
         raise TerminalError(
             f"Data Docs: Great Expectations could not render a page ({reason}); the former site stands as it was"
         )
