@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import httpx
-from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
+from prefect.artifacts import acreate_link_artifact, acreate_markdown_artifact, acreate_table_artifact
 from prefect.exceptions import PrefectException
 
 from flows.session import Run
-from pipelines.report.rundown import discrepancy_rows, feed_in_words, reconcile_in_words, submission_rows
+from pipelines.report.daily import quality_in_words, quality_links
+from pipelines.report.findings import finding_rows
+from pipelines.report.rundown import MOST_ROWS, discrepancy_rows, feed_in_words, reconcile_in_words, submission_rows
 from pipelines.report.upkeep import archive_in_words, archive_rows, fee_rows, fees_in_words
+from pipelines.validate.findings import list_findings
 
 log = logging.getLogger("slotfeed")
 
@@ -50,10 +53,22 @@ async def leave_archive(run: Run) -> None:
     await _leave(run, "archive", words=words, rows=archive_rows(run.summary))
 
 
-async def _leave(run: Run, key: str, *, words: str, rows: list[Mapping[str, Any]]) -> None:
+async def leave_quality(run: Run) -> None:
+    """Leave what the daily look found, and links to its pages."""
+    words = quality_in_words(run.community, run.summary, run.problems)
+    links = quality_links(run.community, run.summary)
+    open_ones = list_findings(run.store, closed=False, limit=MOST_ROWS)
+    await _leave(run, "quality", words=words, rows=finding_rows(open_ones, run.community), links=links)
+
+
+async def _leave(
+    run: Run, key: str, *, words: str, rows: list[Mapping[str, Any]], links: Mapping[str, str] | None = None
+) -> None:
     title = f"{run.community.community.name}, {run.now:%Y-%m-%d %H:%M} UTC"
     try:
         await acreate_markdown_artifact(words, key=f"{key}-summary", description=title)
         await acreate_table_artifact([dict(row) for row in rows], key=f"{key}-table", description=title)
+        for name, link in (links or {}).items():
+            await acreate_link_artifact(link, link_text=f"{title}: {name}", key=f"{key}-{name}", description=title)
     except (PrefectException, httpx.HTTPError) as error:
         log.warning("No artifacts: Prefect's server doesn't answer (%s)", type(error).__name__)

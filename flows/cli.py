@@ -20,13 +20,13 @@ from flows.exchange_cli import aggregators
 from flows.grid_cli import grid_fees
 from flows.listen_cli import listen
 from flows.moments import parse_moment
+from flows.opened import open_community
 from flows.profiles_cli import profiles
+from flows.quality_cli import checks, findings, quality
 from flows.sandbox_cli import sandbox
 from flows.sources_cli import sources
 from pipelines.clock import WallClock
-from pipelines.community import Community
 from pipelines.errors import ConfigurationError, IncompleteRun, Issue, Severity, SlotfeedError
-from pipelines.store import Store
 
 if TYPE_CHECKING:
     from flows.session import Run
@@ -39,6 +39,9 @@ app.add_typer(sources, name="sources")
 app.add_typer(profiles, name="profiles")
 app.add_typer(aggregators, name="aggregators")
 app.command()(listen)
+app.command()(quality)
+app.command()(findings)
+app.command()(checks)
 app.add_typer(assets, name="assets")
 app.add_typer(grid_fees, name="grid-fees")
 app.add_typer(archive, name="archive")
@@ -165,7 +168,7 @@ def reconcile(community: File = DEFAULT_FILE, start: Start = None, end: End = No
 
     story = partial(compare, start=_moment(start, "--start", community), end=_moment(end, "--end", community))
     asyncio.run(_ad_hoc("reconcile", community, _moment(at, "--at", community), story))
-    found, store = _open(community)
+    found, store = open_community(community)
     screens.show_discrepancies(discrepancy_rows(store, found))
 
 
@@ -179,7 +182,7 @@ def status(
     """Where every asset and slot stands."""
     from pipelines.report.status import status as sum_up
 
-    found, store = _open(community)
+    found, store = open_community(community)
     first, last = _moment(start, "--start", community), _moment(end, "--end", community)
     summary = sum_up(store, found, start=first, end=last, now=WallClock().now())
     if as_json:
@@ -200,7 +203,7 @@ def report(
     from pipelines.report.run import write_report
     from pipelines.report.status import status as sum_up
 
-    found, store = _open(community)
+    found, store = open_community(community)
     known = sum_up(store, found)
     now = WallClock().now()
     first = _moment(start, "--start", community) or known.start or now - timedelta(days=1)
@@ -218,7 +221,7 @@ def list_(
     """Show what waits for a correction or a person."""
     from pipelines.validate.quarantine import list_quarantined
 
-    found, store = _open(community)
+    found, store = open_community(community)
     zone = ZoneInfo(found.community.time_zone)
     rows = [
         {
@@ -243,7 +246,7 @@ def release(ids: Ids, reason: Reason, community: File = DEFAULT_FILE) -> None:
     """Let readings through: the next feed makes energy of them."""
     from pipelines.validate import quarantine as rows
 
-    _, store = _open(community)
+    _, store = open_community(community)
     screens.out.print(f"Released {rows.release(store, ids, reason=reason, now=WallClock().now())} reading(s)")
 
 
@@ -252,7 +255,7 @@ def discard(ids: Ids, reason: Reason, community: File = DEFAULT_FILE) -> None:
     """Throw readings out for good; they stay in the record."""
     from pipelines.validate import quarantine as rows
 
-    _, store = _open(community)
+    _, store = open_community(community)
     screens.out.print(f"Discarded {rows.discard(store, ids, reason=reason, now=WallClock().now())} reading(s)")
 
 
@@ -276,16 +279,6 @@ async def _ad_hoc(
 
     async with open_run(command, community, at=at, tell=screens.show_run) as run:
         await story(run)
-
-
-def _open(path: Path) -> tuple[Community, Store]:
-    from pipelines.check import read_community
-    from pipelines.settings import Secrets
-    from pipelines.store.own import open_own_store
-
-    community = read_community(path)
-    folder = path.resolve().parent
-    return community, open_own_store(community, folder, Secrets(folder))
 
 
 def _moment(text: str | None, option: str, path: Path) -> datetime | None:

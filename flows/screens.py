@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipelines.errors import ConfigurationError, Issue, Severity, SlotfeedError
+from pipelines.report.daily import quality_in_words
 from pipelines.report.figures import Status
 from pipelines.report.rundown import feed_in_words, reconcile_in_words
 
@@ -54,6 +55,11 @@ async def show_run(run: "Run") -> None:
     """What a run did, in words."""
     words = reconcile_in_words if "reconcile" in run.summary else feed_in_words
     out.print(Markdown(words(run.community, run.summary, run.problems)))
+
+
+async def show_quality(run: "Run") -> None:
+    """What a daily look found, and where it stands."""
+    out.print(Markdown(quality_in_words(run.community, run.summary, run.problems)))
 
 
 def show_rows(title: str, rows: Iterable[Mapping[str, Any]], *, empty: str) -> None:

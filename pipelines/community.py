@@ -145,6 +145,16 @@ class EstimationSection(Strict):
     """What is missing for longer stays missing. The number is ours."""
 
 
+class QualitySection(Strict):
+    """Where the daily run leaves its pages."""
+
+    folder: Name = "quality"
+    """Beside the community file, unless it is absolute."""
+
+    url: str | None = Field(default=None, pattern=r"^https?://[^/@?#\s]+(/[^@?#\s]*)?$")
+    """Where the folder is served, for links from elsewhere. Default: nowhere, so they name files."""
+
+
 class CommunitySection(Strict):
     """The community itself."""
 
@@ -430,6 +440,7 @@ class Community(Strict):
     """What good data is, where the defaults don't fit: for all assets, or for those of a type."""
 
     estimation: EstimationSection = EstimationSection()
+    quality: QualitySection = QualitySection()
 
     archive: Name = "archive"
     """Folder of the exchange's results that are kept beyond its 90 days, beside the file."""

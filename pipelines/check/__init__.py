@@ -1,9 +1,9 @@
 """Reads the community file and finds every fault in it at once.
 
 `reading` takes the YAML and refuses what it would silently misread; `shape` tells in words what the models
-refuse; `draft` keeps the file as far as it is right, so that `connections`, `sources`, `clouds`, `streams` and
-`assets` check what spans several values in a faulty file too; `finding` turns findings into issues. Printing them is
-the command line's.
+refuse; `draft` keeps the file as far as it is right, so that `connections`, `sources`, `clouds`, `streams`, `checks`,
+`assets` and `estimates` check what spans several values in a faulty file too; `finding` turns findings into issues.
+Printing them is the command line's.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,9 +13,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipelines.check.assets import asset_findings
+from pipelines.check.checks import check_findings
 from pipelines.check.clouds import cloud_findings, with_vendor_terms
 from pipelines.check.connections import connection_findings
 from pipelines.check.draft import draft
+from pipelines.check.estimates import estimate_findings
 from pipelines.check.fees import fee_findings
 from pipelines.check.finding import Finding, as_issues
 from pipelines.check.reading import read_yaml
@@ -77,5 +79,7 @@ def _across(raw: Mapping[str, Any]) -> Iterator[Finding]:
     yield from source_findings(drafted)
     yield from cloud_findings(drafted)
     yield from stream_findings(drafted)
+    yield from check_findings(raw, drafted)
     yield from asset_findings(drafted)
+    yield from estimate_findings(drafted)
     yield from fee_findings(raw)

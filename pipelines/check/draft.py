@@ -49,11 +49,13 @@ class StreamDraft:
     asset: int
     number: int
     part: Part[Stream]
+    key: str = "streams"
+    """Of the list in which it stands."""
 
     @property
     def loc(self) -> Loc:
         """Path in the file."""
-        return ("assets", self.asset, "streams", self.number)
+        return ("assets", self.asset, self.key, self.number)
 
     @property
     def channel(self) -> str | None:
@@ -68,6 +70,7 @@ class AssetDraft:
     number: int
     part: Part[Asset]
     streams: tuple[StreamDraft, ...]
+    check_registers: tuple[StreamDraft, ...]
 
     @property
     def label(self) -> str:
@@ -96,6 +99,10 @@ class Draft:
     def streams(self) -> Iterator[tuple[AssetDraft, StreamDraft]]:
         """Each stream with its asset, in the order of the file."""
         return ((asset, stream) for asset in self.assets for stream in asset.streams)
+
+    def channels(self) -> Iterator[StreamDraft]:
+        """Each stream and each check register, in the order of the file."""
+        return (stream for asset in self.assets for stream in (*asset.streams, *asset.check_registers))
 
     @property
     def source_names(self) -> tuple[str, ...]:
@@ -131,15 +138,22 @@ def _is_cloud(raw: object) -> bool:
 
 
 def _asset(number: int, raw: object) -> AssetDraft:
-    streams = raw.get("streams") if isinstance(raw, Mapping) else None
+    given = raw if isinstance(raw, Mapping) else {}
     return AssetDraft(
         number=number,
         part=_salvage(Asset, raw),
-        streams=tuple(
-            StreamDraft(asset=number, number=index, part=_salvage(Stream, value)) for index, value in enumerate(streams)
-        )
-        if isinstance(streams, list)
-        else (),
+        streams=_streams(number, given, "streams"),
+        check_registers=_streams(number, given, "check_registers"),
+    )
+
+
+def _streams(asset: int, given: Mapping[str, Any], key: str) -> tuple[StreamDraft, ...]:
+    entries = given.get(key)
+    if not isinstance(entries, list):
+        return ()
+    return tuple(
+        StreamDraft(asset=asset, number=number, part=_salvage(Stream, entry), key=key)
+        for number, entry in enumerate(entries)
     )
 
 

@@ -10,7 +10,10 @@ from pipelines.errors import Issue, Severity
 Loc = tuple[str | int, ...]
 """Path of a value in the file: ("assets", 3, "streams", 0, "unit")."""
 
-SECTIONS = ("community", "exchange", "database", "sources", "assets", "grid_fees", "archive")
+SECTIONS = (
+    *("community", "exchange", "database", "sources", "estimation", "checks", "assets", "grid_fees", "archive"),
+    "quality",
+)
 """In the order in which findings are told."""
 
 SHOWN_LENGTH = 60

@@ -13,15 +13,18 @@ import yaml
 from yaml.constructor import SafeConstructor
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from expectations.names import Check
 from pipelines.check.finding import SECRET_KEYS, Finding, Loc, fault, listed
 
 NUMBER_FIELDS = frozenset(
     {"slot_length", "margin_s", "concurrency", "rated_power_kw", "interval", "sign", "scale", "overlap"}
-    | {"settle", "latitude", "longitude", "assets_per_batch", "cents_per_kwh"}
+    | {"settle", "latitude", "longitude", "assets_per_batch", "cents_per_kwh", "annual_kwh", "dials"}
+    | {"low", "high", "linear_minutes", "like_day_weeks", "longest_days"}
 )
 """Keys whose value is a number; every other number in the file is somebody's identifier."""
 
-TRUTH_FIELDS = frozenset({"two_way", "row_order", "live"})
+TRUTH_FIELDS = frozenset({"two_way", "row_order", "live", "post_estimates", "on"})
+"""Keys whose value is true or false. A check may be `off`, too."""
 
 TAG = "tag:yaml.org,2002:"
 SEVERAL_READINGS = frozenset({TAG + "int", TAG + "float", TAG + "bool"})
@@ -135,7 +138,7 @@ def _misread(node: ScalarNode, loc: Loc) -> Iterator[Finding]:
     text, value = node.value, _scalar(node)
     name = next((part for part in reversed(loc) if isinstance(part, str)), "")
     line = f"(line {node.start_mark.line + 1})"
-    if name in TRUTH_FIELDS or SECRET_KEYS.search(name):
+    if name in TRUTH_FIELDS or name in list(Check) or SECRET_KEYS.search(name):
         return
     if name in NUMBER_FIELDS:
         # 5.50, +5 or 1_000 are the numbers they look like; these are not.

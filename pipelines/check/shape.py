@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from pipelines.check.checks import about_checks
 from pipelines.check.finding import SECRET_KEYS, Finding, Loc, did_you_mean, fault, shown
 from pipelines.community import (
     METER_DATABASE,
@@ -16,10 +17,12 @@ from pipelines.community import (
     Columns,
     Community,
     CommunitySection,
+    EstimationSection,
     ExchangeSection,
     FeeSpan,
     MarketFees,
     MeterDatabase,
+    QualitySection,
     Stream,
 )
 from pipelines.settings import DATABASE_PASSWORD, EXCHANGE_PASSWORD, EXCHANGE_USERNAME, source_password
@@ -33,6 +36,8 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "columns": Columns,
     "asset": Asset,
     "stream": Stream,
+    "estimation": EstimationSection,
+    "quality": QualitySection,
     "fees": MarketFees,
     "fee span": FeeSpan,
 }
@@ -61,6 +66,11 @@ RIGHT: Mapping[tuple[str, str], str] = {
     ("asset", "rated_power_kw"): "Write the largest power it can draw or feed in, in kW, such as 5.5",
     ("asset", "streams"): "List at least one stream: source, device, kind and unit",
     ("file", "archive"): "Write the name of a folder, or leave it out for archive",
+    ("community", "holidays"): "Write a country such as AT, with its part where it has its own, such as DE-BY",
+    ("quality", "folder"): "Write the name of a folder, or leave it out for quality",
+    ("quality", "url"): "Write the address at which the folder is served, or leave it out",
+    ("asset", "load_profile"): "Write a profile of the BDEW, such as h0 for a household or g0 for trade",
+    ("asset", "annual_kwh"): "Write the energy of a year in kWh, such as 3500",
     ("exchange", "aggregator"): "Write the aggregator's name or uuid",
     ("exchange", "websocket_url"): "Write one like wss://gsyweb.gridsingularity.com/external-ws, or leave it out",
     ("fees", "market"): "Write the market's name at the exchange",
@@ -90,6 +100,8 @@ def shape_findings(error: ValidationError) -> Iterator[Finding]:
         # The whole is called too short also when each of its parts was refused and told of already.
         if detail["type"] == "too_short" and detail["input"]:
             continue
+        if about_checks(tuple(detail["loc"])):
+            continue
         found = _finding(detail["type"], tuple(detail["loc"]), detail["input"], detail.get("ctx", {}), detail["msg"])
         yield replace(found, loc=_as_written(found.loc))
 
@@ -105,7 +117,7 @@ def _as_written(loc: Loc) -> Loc:
 def section_of(loc: Loc) -> tuple[str, str]:
     """Which model and which of its keys the path points at: ("stream", "unit")."""
     match loc:
-        case ("assets", int(), "streams", int(), str(key), *_):
+        case ("assets", int(), "streams" | "check_registers", int(), str(key), *_):
             section = "stream"
         case ("assets", int(), *rest):
             section, key = "asset", str(rest[0]) if rest else ""
@@ -117,7 +129,7 @@ def section_of(loc: Loc) -> tuple[str, str]:
             section = "columns"
         case ("sources", _, "meter_database" | "cloud" as kind, *rest):
             section, key = "source" if kind == METER_DATABASE else "cloud", str(rest[0]) if rest else ""
-        case ("community" | "exchange" as name, str(key), *_):
+        case ("community" | "exchange" | "estimation" | "quality" as name, str(key), *_):
             section = name
         case _:
             section, key = "file", str(loc[0]) if loc else ""
@@ -197,6 +209,8 @@ def _bad_word(loc: Loc, value: str) -> tuple[str, str]:
             return f"{shown(value)} is no time of day", RIGHT[place]
         case "cloud":
             return f"{shown(value)} can't be used", "Write another"
+        case "community" | "quality" | "asset":
+            return f"{shown(value)} can't be used", RIGHT[place]
     return f"{shown(value)} can't be the name of a table or column", "Write name or schema.name, without quotes"
 
 

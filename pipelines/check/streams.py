@@ -17,7 +17,7 @@ LABELS = {
 
 def stream_findings(draft: Draft) -> Iterator[Finding]:
     """What is wrong with the streams, each by itself."""
-    for _, stream in draft.streams():
+    for stream in draft.channels():
         source = _source(draft, stream)
         if stream.part.knows("source") and stream.part.value.source not in draft.source_names:
             name = stream.part.value.source

@@ -1,16 +1,16 @@
 """Findings in the store: which row broke which check, by what value. They are closed, never deleted."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
 import polars as pl
-from sqlalchemy import ColumnElement, Connection, case, update
+from sqlalchemy import ColumnElement, Connection, case, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col
 
 from pipelines.frames import INSTANT, conform
-from pipelines.store import CHUNK, FindingRow, table_of
+from pipelines.store import CHUNK, FindingRow, Store, read_frame, table_of
 
 FINDINGS = pl.Schema(
     {
@@ -28,6 +28,9 @@ FINDINGS = pl.Schema(
     }
 )
 """Findings of one run; the columns are those of `pipelines.store.FindingRow`. Key: `KEY`."""
+
+LISTED = pl.Schema({**FINDINGS, "found_at": INSTANT, "closed_at": INSTANT, "closed_by": pl.String()})
+"""Findings of the store."""
 
 KEY = ("suite", "subject", "ts", "check_name", "reading_id")
 
@@ -70,6 +73,35 @@ def write_findings(connection: Connection, frame: pl.DataFrame, *, now: datetime
     for start in range(0, len(rows), CHUNK):
         connection.execute(statement, rows[start : start + CHUNK])
     return len(rows)
+
+
+def list_findings(
+    store: Store, *, asset_ids: Collection[str] = (), severities: Collection[str] = (), closed: bool, limit: int
+) -> pl.DataFrame:
+    """Findings, those of the newest rows first.
+
+    Args:
+        store: the database.
+        asset_ids: only of these; none: of all.
+        severities: only of these; none: of all.
+        closed: with those that are closed.
+        limit: rows at most.
+
+    Returns:
+        A frame of `LISTED`.
+    """
+    table = table_of(FindingRow)
+    query = select(*(table.c[name] for name in LISTED.names())).order_by(
+        table.c.ts.desc().nulls_last(), table.c.id.desc()
+    )
+    if asset_ids:
+        query = query.where(table.c.asset_id.in_(asset_ids))
+    if severities:
+        query = query.where(table.c.severity.in_(severities))
+    if not closed:
+        query = query.where(table.c.closed_at.is_(None))
+    with store.reading() as connection:
+        return read_frame(connection, query.limit(limit), LISTED)
 
 
 def close_findings(connection: Connection, ids: Sequence[int], *, by: str, now: datetime) -> int:

@@ -5,18 +5,23 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
+from expectations.names import Check
 from pipelines.check import read_community
 from pipelines.check.reading import NUMBER_FIELDS, TRUTH_FIELDS
 from pipelines.community import (
     Asset,
+    CheckSection,
     Cloud,
     Columns,
     CommunitySection,
+    EstimationSection,
     ExchangeSection,
     FeeSpan,
     MarketFees,
     MeterDatabase,
+    QualitySection,
     Stream,
 )
 
@@ -125,9 +130,19 @@ def test_aliases_and_merges_are_read(check: Callable[..., list[str]], path: Path
 
 
 def test_kinds_of_keys_are_those_of_the_models() -> None:
-    models = (CommunitySection, ExchangeSection, MeterDatabase, Cloud, Columns, Asset, Stream, MarketFees, FeeSpan)
+    models: tuple[type[BaseModel], ...] = (CommunitySection, ExchangeSection, MeterDatabase, Cloud, Columns, Asset)
+    models += (Stream, MarketFees, FeeSpan, CheckSection, EstimationSection, QualitySection)
     fields = [(name, str(info.annotation)) for model in models for name, info in model.model_fields.items()]
     numbers = {name for name, kind in fields if re.search(r"\b(int|float)\b|Literal\[1, -1\]", kind)}
     # Of `limits` the values are numbers, each under a name of the vendor's.
     assert numbers - {"limits"} == NUMBER_FIELDS
     assert {name for name, kind in fields if "bool" in kind} == TRUTH_FIELDS
+
+
+def test_off_and_on_are_what_they_say_where_they_may_stand(
+    check: Callable[..., list[str]], path: Path, text: str
+) -> None:
+    assert check(text + "\nchecks: {all: {stale_run: off}}\nestimation: {on: off}\n") == []
+    community = read_community(path)
+    assert community.limits(community.assets[0])[Check.STALE_RUN].bounds.high is None
+    assert community.estimation.on is False

@@ -1,0 +1,75 @@
+"""Findings and checks as rows for a screen."""
+
+from collections.abc import Mapping
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from expectations.names import CHECKS, Check
+from expectations.thresholds import THRESHOLDS, Bounds
+from pipelines.community import Asset, Community
+from pipelines.report.times import local_text
+
+
+def finding_rows(findings: pl.DataFrame, community: Community) -> list[Mapping[str, Any]]:
+    """One row per finding: asset, time (local), check, value against its bounds, severity, what became of it.
+
+    Args:
+        findings: frame of `pipelines.validate.findings.LISTED`.
+        community: names the assets; times are those of its zone.
+    """
+    names = {asset.asset_id: asset.name for asset in community.assets}
+    zone = ZoneInfo(community.community.time_zone)
+    return [
+        {
+            "asset": names.get(row["asset_id"], row["asset_id"]),
+            "time": "unreadable" if row["ts"] is None else local_text(row["ts"], zone),
+            "check": row["check_name"],
+            "found": _found(row),
+            "good": bounds_in_words(Bounds(low=row["low"], high=row["high"])),
+            "severity": row["severity"],
+            "since": local_text(row["found_at"], zone),
+            "state": row["closed_by"] or "open",
+        }
+        for row in findings.iter_rows(named=True)
+    ]
+
+
+def check_rows(community: Community, asset: Asset) -> list[Mapping[str, Any]]:
+    """One row per check: what it means, what is good for this asset, and whose number that is."""
+    limits = community.limits(asset)
+    rows: list[Mapping[str, Any]] = []
+    for check, meaning in CHECKS.items():
+        limit = limits.get(check)
+        rows.append(
+            {
+                "check": check.value,
+                "VEE": meaning.vee or None,
+                "what": THRESHOLDS[check].quantity if check in THRESHOLDS else meaning.title,
+                "good": bounds_in_words(limit.bounds) if limit else "fixed",
+                "severity": (limit.severity if limit else meaning.severity).value,
+                "default": THRESHOLDS[check].origin.partition(":")[0] if check in THRESHOLDS else None,
+            }
+        )
+    return rows
+
+
+def bounds_in_words(bounds: Bounds) -> str:
+    """`0.4 to 2`, `at most 1.2`, `at least 0.999`; "" without bounds."""
+    match bounds.low, bounds.high:
+        case None, None:
+            return ""
+        case None, high:
+            return f"at most {high:g}"
+        case low, None:
+            return f"at least {low:g}"
+        case low, high:
+            return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
+def _found(row: Mapping[str, Any]) -> str:
+    """The value, the word that the check is about, or both."""
+    value = None if row["value"] is None else f"{row['value']:,.6g}"
+    words = [part for part in (value, row["detail"]) if part]
+    return ", ".join(words) or Check(row["check_name"]).value.replace("_", " ")
