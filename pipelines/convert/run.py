@@ -10,11 +10,14 @@ from sqlmodel import col
 
 from pipelines.community import Community
 from pipelines.convert import plan
+from pipelines.convert.forecast.live import foretell
 from pipelines.convert.kernel import slot_energy
 from pipelines.convert.outbox import plan_forecasts, plan_measurements
-from pipelines.convert.standing import CURRENT, SAME_ENERGY, current_slots, measured_slots
-from pipelines.convert.window import CHUNK, load_readings, oldest_unslotted, touched_slots
-from pipelines.frames import SLOT_ENERGY
+from pipelines.convert.standing import COMPLETE, CURRENT, SAME_ENERGY, current_slots
+from pipelines.convert.substitute.run import part, substitute
+from pipelines.convert.substitute.windows import Chunk
+from pipelines.convert.window import CHUNK, load_readings, oldest_unslotted, touched_slots, touched_streams
+from pipelines.frames import SLOT_ENERGY, Quality
 from pipelines.slots import Abilities, slot_floor
 from pipelines.store import USABLE, ReadingRow, SlotEnergyRow, Store, insert_rows
 
@@ -78,17 +81,18 @@ def preview_forecasts(
 ) -> list[dict[str, Any]]:
     """What would be sent for the coming slot, without planning it: rows like the outbox's."""
     coming = slot_floor(now, community.slot_length) + community.slot_length
-    wanted = [plan.Target(asset_id=asset.asset_id, slot_start=coming) for asset in community.assets if asset.live]
+    wanted = [(asset.asset_id, coming) for asset in community.assets if asset.live]
     with store.reading() as connection:
-        measured = measured_slots(connection, since=coming - plan.MAX_AGE)
-    return plan.forecasts(wanted, measured, abilities=abilities, length=community.slot_length, margin=community.margin)
+        foretold = foretell(connection, community, wanted)
+    return plan.forecasts(foretold, abilities=abilities, length=community.slot_length, margin=community.margin)
 
 
 def _convert_chunk(
     connection: Connection, community: Community, *, until: datetime, now: datetime, run_id: str
 ) -> pl.DataFrame:
     """New slot versions of one chunk, written; the readings marked."""
-    stretches = touched_slots(connection, community, until=until)
+    streams = touched_streams(connection, community, until=until)
+    stretches = touched_slots(community, streams)
     readings = load_readings(connection, stretches)
     counts = pl.LazyFrame(
         {"asset_id": [a.asset_id for a in community.assets], "streams": [len(a.streams) for a in community.assets]}
@@ -102,19 +106,39 @@ def _convert_chunk(
         .select(SLOT_ENERGY.names())
         .collect()
     )
-    changed = _changed(connection, computed)
-    stamp = {"created_at": now, "run_id": run_id}
-    insert_rows(connection, SlotEnergyRow, [row | stamp for row in changed.iter_rows(named=True)])
     connection.execute(
         update(ReadingRow)
         .where(col(ReadingRow.verdict).in_(USABLE), col(ReadingRow.slotted_at).is_(None), col(ReadingRow.ts) < until)
         .values(slotted_at=now)
     )
+    chunk = Chunk(stretches=stretches, readings=readings, computed=computed, streams=streams)
+    stamp = {"created_at": now, "run_id": run_id}
+    return _write_slots(connection, community, chunk, now=now, stamp=stamp)
+
+
+def _write_slots(
+    connection: Connection, community: Community, chunk: Chunk, *, now: datetime, stamp: dict[str, Any]
+) -> pl.DataFrame:
+    """Write what differs from what stands, the sure slots first: substitutes are estimated from them."""
+    parted = part(community, chunk, now=now)
+    written = _write_changed(connection, _changed(connection, parted.sure), stamp)
+    last = oldest_unslotted(connection) is None
+    found = substitute(connection, community, chunk, parted, written, last=last, now=now)
+    touched = _write_changed(connection, _changed(connection, found.touched), stamp)
+    elsewhere = _changed(connection, found.elsewhere, keep_measured=True)
+    return pl.concat([written, touched, _write_changed(connection, elsewhere, stamp)])
+
+
+def _write_changed(connection: Connection, changed: pl.DataFrame, stamp: dict[str, Any]) -> pl.DataFrame:
+    insert_rows(connection, SlotEnergyRow, [row | stamp for row in changed.iter_rows(named=True)])
     return changed
 
 
-def _changed(connection: Connection, computed: pl.DataFrame) -> pl.DataFrame:
-    """Those of the computed slots that differ from what stands, with their version (0: first)."""
+def _changed(connection: Connection, computed: pl.DataFrame, *, keep_measured: bool = False) -> pl.DataFrame:
+    """Those of the computed slots that differ from what stands, with their version (0: first).
+
+    `keep_measured`: whole measured values stay.
+    """
     if computed.is_empty():
         return CURRENT.to_frame()
     low, high = computed.select(low=pl.col("slot_start").min(), high=pl.col("slot_start").max()).row(0)
@@ -130,4 +154,7 @@ def _changed(connection: Connection, computed: pl.DataFrame) -> pl.DataFrame:
         | (pl.col("quality") != pl.col("quality_old"))
         | (pl.col("method") != pl.col("method_old"))
     )
+    if keep_measured:
+        measured = (pl.col("coverage_old") >= COMPLETE) & (pl.col("quality_old") == Quality.MEASURED)
+        differs &= ~measured.fill_null(value=False)
     return both.filter(differs).select(*SLOT_ENERGY.names(), version=pl.col("version").fill_null(-1) + 1)

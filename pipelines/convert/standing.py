@@ -5,13 +5,44 @@ from datetime import datetime
 import polars as pl
 from sqlalchemy import Connection, and_, func, select
 
-from pipelines.convert import plan
-from pipelines.frames import SLOT_ENERGY
+from pipelines.community import Community
+from pipelines.convert.methods import is_filled
+from pipelines.frames import SLOT_ENERGY, Quality
 from pipelines.store import SlotEnergyRow, read_frame, table_of
 
 CURRENT = pl.Schema({**SLOT_ENERGY, "version": pl.Int64()})
 SAME_ENERGY = 1e-9
 """Relative difference below which a value computed again is the same value."""
+
+COMPLETE = 0.999
+"""Coverage from which a slot counts as whole: a second's difference between clocks is no gap."""
+
+SENDABLE = (Quality.MEASURED, Quality.SUBSTITUTED)
+"""Qualities that are sent."""
+
+SENDABLE_ESTIMATES = (*SENDABLE, Quality.ESTIMATED)
+"""Qualities that are sent for assets that ask for estimates too."""
+
+
+def posting_estimates(community: Community) -> frozenset[str]:
+    """Ids of the assets for which estimates are sent too: `post_estimates` in the community file."""
+    return frozenset(asset.asset_id for asset in community.assets if asset.post_estimates)
+
+
+def sendable(slots: pl.DataFrame, *, posting: frozenset[str] = frozenset()) -> pl.DataFrame:
+    """The slots that are whole and good enough to be sent.
+
+    Args:
+        slots: SLOT_ENERGY, or with more columns.
+        posting: as of `posting_estimates`: for these, what was filled in makes a slot whole too.
+    """
+    whole = pl.col("coverage") >= COMPLETE
+    good = whole & pl.col("quality").is_in([q.value for q in SENDABLE])
+    if posting:
+        asked = pl.col("asset_id").is_in(list(posting))
+        enough = pl.col("quality").is_in([q.value for q in SENDABLE_ESTIMATES])
+        good |= asked & enough & (whole | is_filled())
+    return slots.filter(good)
 
 
 def current_slots(connection: Connection, *, since: datetime, until: datetime | None = None) -> pl.DataFrame:
@@ -37,6 +68,6 @@ def current_slots(connection: Connection, *, since: datetime, until: datetime | 
     return read_frame(connection, query, CURRENT)
 
 
-def measured_slots(connection: Connection, *, since: datetime) -> pl.DataFrame:
-    """The slots from `since` on that are whole and good enough to be sent: CURRENT."""
-    return plan.sendable(current_slots(connection, since=since))
+def measured_slots(connection: Connection, *, since: datetime, posting: frozenset[str] = frozenset()) -> pl.DataFrame:
+    """The slots from `since` on that are whole and good enough to be sent, as `sendable` says: CURRENT."""
+    return sendable(current_slots(connection, since=since), posting=posting)

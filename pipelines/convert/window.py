@@ -37,26 +37,41 @@ def oldest_unslotted(connection: Connection) -> datetime | None:
     return oldest
 
 
-def touched_slots(connection: Connection, community: Community, *, until: datetime) -> pl.DataFrame:
-    """The stretch of slots to compute anew, for each use of a stream by an asset.
+def touched_streams(
+    connection: Connection, community: Community, *, until: datetime
+) -> dict[str, tuple[datetime, datetime]]:
+    """The stretch of slots that each stream's new readings touch: stream_id -> first slot, boundary after the last.
 
     A new reading changes the spans to both its neighbours, so the stretch goes from the slot of the
-    reading before to that of the reading after; all streams of an asset share their asset's stretch.
+    reading before to that of the reading after.
 
     Args:
         connection: inside the transaction that will mark the readings.
-        community: assets and their streams.
+        community: slot length.
         until: readings stamped from here on wait for a later chunk.
+    """
+    length = community.slot_length
+    return {
+        stream_id: (
+            slot_floor(before or low, length),
+            slot_floor((after or high) + length - timedelta(microseconds=1), length),
+        )
+        for stream_id, low, high, before, after in connection.execute(_changes(until))
+    }
+
+
+def touched_slots(community: Community, touched: dict[str, tuple[datetime, datetime]]) -> pl.DataFrame:
+    """The stretch of slots to compute anew, for each use of a stream by an asset.
+
+    All streams of an asset share their asset's stretch.
+
+    Args:
+        community: assets and their streams.
+        touched: as of `touched_streams`.
 
     Returns:
         asset_id, stream_id, sign, two_way, first (slot start), end (slot boundary after the last slot).
     """
-    length = community.slot_length
-    touched: dict[str, tuple[datetime, datetime]] = {}
-    for stream_id, low, high, before, after in connection.execute(_changes(until)):
-        first = slot_floor(before or low, length)
-        end = slot_floor((after or high) + length - timedelta(microseconds=1), length)
-        touched[stream_id] = (first, end)
     rows = []
     for asset in community.assets:
         stretches = [touched[s.stream_id] for s in asset.streams if s.stream_id in touched]

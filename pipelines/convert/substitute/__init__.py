@@ -1,0 +1,1 @@
+"""Substitute values: what stands in slots that readings don't back whole (the E of VEE)."""

@@ -1,0 +1,117 @@
+"""Questions about many assets or streams at once, each answered by a seek in an index however long the history."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, and_, column, func, literal, or_, select, values
+
+from pipelines.convert.methods import FILLING, Method
+from pipelines.convert.standing import COMPLETE
+from pipelines.store import USABLE, ReadingRow, SlotEnergyRow, table_of
+
+T = TypeVar("T")
+Range = tuple[str, datetime, datetime]
+"""asset_id, and its slots from a start up to a slot boundary."""
+
+BATCH = 5_000
+"""Keys per query: SQLite takes 32,766 parameters."""
+
+
+def last_readings(connection: Connection, stream_ids: list[str]) -> dict[str, datetime]:
+    """Up to where each stream's newest usable reading tells; streams without one are left out."""
+    table = table_of(ReadingRow)
+
+    def newest(stream_id: ColumnElement[Any]) -> ScalarSelect[Any]:
+        told = func.coalesce(table.c.ts_end, table.c.ts)
+        mine = select(told).where(table.c.stream_id == stream_id, table.c.verdict.in_(USABLE))
+        return mine.order_by(table.c.ts.desc()).limit(1).scalar_subquery()
+
+    found: dict[str, datetime] = {}
+    for keys in _batches(sorted(set(stream_ids))):
+        asked = values(column("key", table.c.stream_id.type)).data([(key,) for key in keys]).cte("asked")
+        query = select(asked.c.key, newest(asked.c.key).label("last"))
+        found |= {key: last for key, last in connection.execute(query) if last is not None}
+    return found
+
+
+def last_slots(connection: Connection, asset_ids: list[str]) -> dict[str, datetime]:
+    """Each asset's newest slot; assets without one are left out."""
+    far = datetime.max.replace(tzinfo=UTC)
+    return _newest_slots(connection, [(asset_id, far, far) for asset_id in asset_ids], only=None)
+
+
+def last_settled(connection: Connection, ranges: list[Range]) -> dict[str, datetime]:
+    """Each asset's newest slot before the range's end that is whole or was filled; assets without one are left out."""
+    table = table_of(SlotEnergyRow)
+    names = literal("+").concat(table.c.method).concat("+")
+    filled = [names.like(f"%+{method.value}+%") for method in FILLING]
+    return _newest_slots(connection, ranges, only=or_(table.c.coverage >= COMPLETE, *filled))
+
+
+def with_gaps(connection: Connection, ranges: list[Range], *, length: timedelta) -> list[Range]:
+    """Those of the ranges in which not every slot is whole by its own readings."""
+    table, newer = table_of(SlotEnergyRow), table_of(SlotEnergyRow).alias()
+    found: list[Range] = []
+    for part in _batches([one for one in ranges if one[1] < one[2]]):
+        asked = _asked(part)
+        current = ~(
+            select(newer.c.version)
+            .where(
+                newer.c.asset_id == table.c.asset_id,
+                newer.c.slot_start == table.c.slot_start,
+                newer.c.version > table.c.version,
+            )
+            .exists()
+        )
+        query = (
+            select(asked.c.number, func.count())
+            .join(
+                table,
+                and_(
+                    table.c.asset_id == asked.c.asset_id,
+                    table.c.slot_start >= asked.c.a,
+                    table.c.slot_start < asked.c.b,
+                ),
+            )
+            .where(table.c.coverage >= COMPLETE, ~table.c.method.contains(Method.LIKE_DAY.value), current)
+            .group_by(asked.c.number)
+        )
+        whole = dict(connection.execute(query).tuples().all())
+        found += [one for number, one in enumerate(part) if whole.get(number, 0) * length < one[2] - one[1]]
+    return found
+
+
+def _newest_slots(
+    connection: Connection, ranges: list[Range], *, only: ColumnElement[bool] | None
+) -> dict[str, datetime]:
+    table = table_of(SlotEnergyRow)
+    found: dict[str, datetime] = {}
+    for part in _batches(ranges):
+        asked = _asked(part)
+        mine = select(table.c.slot_start).where(table.c.asset_id == asked.c.asset_id, table.c.slot_start < asked.c.b)
+        if only is not None:
+            mine = mine.where(only)
+        newest = mine.order_by(table.c.slot_start.desc()).limit(1).scalar_subquery()
+        query = select(asked.c.asset_id, newest.label("last"))
+        found |= {asset_id: last for asset_id, last in connection.execute(query) if last is not None}
+    return found
+
+
+def _asked(part: list[Range]) -> Any:  # noqa: ANN401 - a CTE of literal rows
+    table = table_of(SlotEnergyRow)
+    return (
+        values(
+            column("number", table.c.version.type),
+            column("asset_id", table.c.asset_id.type),
+            column("a", table.c.slot_start.type),
+            column("b", table.c.slot_start.type),
+        )
+        .data([(number, *one) for number, one in enumerate(part)])
+        .cte("asked")
+    )
+
+
+def _batches(items: list[T]) -> Iterable[list[T]]:
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]
