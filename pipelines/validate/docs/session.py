@@ -50,7 +50,9 @@ def open_session(*, run_name: str) -> Iterator["Session"]:
         try:
             yield Session(context, run_name)
         finally:
-            gx.project_manager.set_project(before)
+            # Another thread may have made its own the current one meanwhile.
+            if _current_context() is context:
+                gx.project_manager.set_project(before)
 
 
 class Session:

@@ -114,7 +114,8 @@ def build(neighbours: Community) -> Callable[..., Path]:
         judged = []
         for suite, frame in frames.items():
             one = Judged(suite, definitions.get(suite.value), rows_at_most=rows_at_most)
-            one.add(frame)
+            if frame is not None:
+                one.add(frame)
             judged.append(one)
         return build_data_docs(judged, folder, community=neighbours, start=START, end=END, now=NOW)
 

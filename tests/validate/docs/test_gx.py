@@ -54,3 +54,7 @@ def test_the_context_that_others_use_stays_theirs() -> None:
     with pytest.raises(RuntimeError), open_session(run_name="x"):
         raise RuntimeError
     assert gx.project_manager.get_current_project() is other
+    newest = gx.EphemeralDataContext(project_config=config)
+    with open_session(run_name="x"):
+        gx.project_manager.set_project(newest)
+    assert gx.project_manager.get_current_project() is newest
