@@ -4,43 +4,48 @@ The page is a single file that opens without a network: Vega's runtime, the data
 content security policy lets nothing else run or be fetched.
 """
 
-import base64
-import hashlib
-import math
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from functools import cache
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from uuid import uuid4
 from zoneinfo import ZoneInfo
 
-import altair as alt
-import polars as pl
-import vl_convert
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from sqlalchemy import Connection
 
 from pipelines.community import AssetType, Community
-from pipelines.errors import TerminalError
-from pipelines.report import charts, summary, tables
+from pipelines.report import finding_problems, slot_problems, summary, tables, trend
 from pipelines.report import queries as q
+from pipelines.report.asset_charts import asset_chart, grade_map
+from pipelines.report.assets import AssetFigures, asset_figures
+from pipelines.report.broken import Broken, broken_checks, of_assets, open_before, stretches
+from pipelines.report.charts import Period, Spec, community_chart
+from pipelines.report.details import details
 from pipelines.report.figures import AssetStatus, Status
-from pipelines.report.series import MULTIPLES, asset_series, buckets_for, community_series
+from pipelines.report.grades import WORDS, Grade
+from pipelines.report.overview import check_rows
+from pipelines.report.problems import LISTED, Ground, Problem, in_order
+from pipelines.report.rendering import render, write_whole
+from pipelines.report.series import MULTIPLES, AssetSeries, asset_series, buckets_for, community_series
 from pipelines.report.status import status as status_of
-from pipelines.report.times import local_text, utc_text
+from pipelines.report.trend_charts import trend_charts, trend_frames
 from pipelines.slots import slot_floor
 from pipelines.store import Store
 
-PAGE = Path(__file__).parent / "page"
 RELEASE, DISCARD = "quarantine release", "quarantine discard"
 """Commands that decide about a quarantined reading, followed by the row's number."""
 
-BARS = 12
-"""Bars that a chart shows; the rest is summed up in one more."""
+DATA_DOCS = "docs/index.html"
+"""Where Great Expectations' own pages are, from the report's folder."""
 
-KIND_WORDS = {AssetType.PV.value: "PV", AssetType.EV_CHARGER.value: "EV charger"}
+ASSET_ROWS = 1000
+"""Rows of the table of assets; what is left out is counted below it."""
+
+OPENED = 3
+"""Assets whose details stand open where something is the matter with them."""
+
 BUCKET_WORDS = {"1d": "day", "1w": "week", "1mo": "month"}
 
 
@@ -53,6 +58,7 @@ def write_report(
     now: datetime,
     path: Path,
     broken_in_words: Mapping[str, str] = MappingProxyType({}),
+    docs: str | None = None,
 ) -> Path:
     """Write the page about the slots of [start, end) as they stand at `now`.
 
@@ -64,6 +70,7 @@ def write_report(
         now: slots that end later are left out of charts and sums.
         path: of the page. It is replaced whole or not at all; missing folders are made.
         broken_in_words: expectation -> a sentence for people. Names without one are shown as they are.
+        docs: link to Great Expectations' Data Docs, relative to the page. Default: DATA_DOCS, where that is a file.
 
     Returns:
         `path`.
@@ -71,94 +78,140 @@ def write_report(
     Raises:
         TerminalError: the file can't be written.
     """
-    page = _environment(ZoneInfo(community.community.time_zone)).get_template("page.html.j2")
-    text = page.render(_content(store, community, start=start, end=end, now=now, in_words=broken_in_words))
-    part = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_text(text, encoding="utf-8")
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise TerminalError(
-            f"Report of {community.community.name}: {path} can't be written ({error.strerror}); "
-            "make room or choose another path"
-        ) from error
+    if docs is None and (path.parent / DATA_DOCS).is_file():
+        docs = DATA_DOCS
+    with store.reading() as connection:
+        status = status_of(store, community, start=start, end=end, now=now)
+        view = _View(connection=connection, community=community, status=status, start=start, end=end, now=now)
+        content = _content(view, in_words=broken_in_words)
+    write_whole(render(content | {"docs": docs}, view.zone), path, community=community.community.name)
     return path
 
 
-def _content(
-    store: Store, community: Community, *, start: datetime, end: datetime, now: datetime, in_words: Mapping[str, str]
-) -> dict[str, Any]:
-    status = status_of(store, community, start=start, end=end, now=now)
-    zone = ZoneInfo(community.community.time_zone)
+@dataclass(frozen=True, kw_only=True)
+class _View:
+    """What the parts of the page are computed from."""
+
+    connection: Connection
+    community: Community
+    status: Status
+    start: datetime
+    end: datetime
+    now: datetime
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.community.community.time_zone)
+
+    @property
+    def over(self) -> datetime:
+        """End of the last slot of the period that is over."""
+        return max(self.start, min(self.end, slot_floor(self.now, self.community.slot_length)))
+
+    @property
+    def day(self) -> date:
+        """The period's last local day."""
+        last = max(self.start, self.over - self.community.slot_length)
+        return trend.local_day(last, self.zone)
+
+    @property
+    def scope(self) -> q.Scope:
+        return q.Scope(asset_ids=tuple(a.uuid for a in self.status.per_asset), start=self.start, end=self.end)
+
+
+def _content(view: _View, *, in_words: Mapping[str, str]) -> dict[str, Any]:
+    connection, community, status, scope = view.connection, view.community, view.status, view.scope
     names = {asset.asset_id: asset.name for asset in community.assets}
-    scope = q.Scope(asset_ids=tuple(asset.uuid for asset in status.per_asset), start=start, end=end)
-    over = max(start, min(end, slot_floor(now, community.slot_length)))
-    with store.reading() as connection:
-        figures = tables.asset_figures(connection, scope, status)
-        charted = [row.status for row in figures[:MULTIPLES]]
-        groups = _groups(community, status)
-        discrepancies = tables.open_discrepancies(connection, scope, names, total=status.open_discrepancies)
-        quarantine = tables.quarantined_readings(
-            connection, community, start, end, in_words=in_words, total=status.quarantined + status.suspect
-        )
-        frames = {
-            "slots": asset_series(connection, community, charted, start, over),
-            "totals": community_series(connection, community, groups, start, over),
-            "broken": _bars({name: {"rows": n} for name, n in status.quarantined_by_expectation.items()}),
-            "causes": _bars(_causes(status)),
-        }
-    scripts = [Markup(_runtime()), Markup((PAGE / "page.js").read_text(encoding="utf-8"))]  # noqa: S704 - our own files
-    exchange_wh = sum(row.exchange_wh or 0.0 for row in figures)
+    broken = broken_checks(connection, scope)
+    days = trend.day_sums(connection, scope.asset_ids, until=view.day)
+    forecasts = trend.forecast_records(connection, scope.asset_ids, until=view.day)
+    figures = asset_figures(connection, community, scope, status, over=view.over, broken=broken, forecasts=forecasts)
+    problems = _problems(view, figures, broken)
+    discrepancies = tables.open_discrepancies(connection, scope, names, total=status.open_discrepancies)
+    quarantine = tables.quarantined_readings(
+        connection, community, view.start, view.end, in_words=in_words, total=status.quarantined + status.suspect
+    )
+    severities = Counter({one.severity: 0 for one in broken})
+    for one in broken:
+        severities[one.severity] += one.rows
     return {
         "status": status,
-        "zone": zone.key,
+        "zone": view.zone.key,
         "protocol": community.exchange.protocol,
         "slot_minutes": community.community.slot_length,
-        "bucket": _bucket_words(community, start, over),
-        "start": start,
-        "end": end,
-        "now": now,
-        "verdict": summary.verdict(status, discrepancies.rows, zone),
-        "tiles": summary.tiles(status, community, exchange_wh=exchange_wh),
+        "start": view.start,
+        "end": view.end,
+        "now": view.now,
+        "verdict": summary.verdict(status, problems, discrepancies.rows, view.zone),
+        "problems": tables.Table(rows=tuple(problems[:LISTED]), total=len(problems)),
+        "tiles": summary.tiles(
+            status, community, figures, severities=severities, older=open_before(connection, scope)
+        ),
+        "columns": trend.comparison(days),
+        "days": dict(reversed(days.items())),
         "measurements": status.submissions["measurement"]["accepted"],
-        "charted": len(charted),
         "discrepancies": discrepancies,
+        "causes": {
+            "open": summary.causes_in_words(status.discrepancies),
+            "closed": summary.causes_in_words(status.closed_discrepancies),
+        },
         "quarantine": quarantine,
         "unaccounted": tables.Table(rows=status.unaccounted.first, total=status.unaccounted.count),
-        "assets": tables.Table(rows=tuple(figures[: tables.ROWS]), total=len(figures)),
+        "assets": tables.Table(rows=tuple(figures[:ASSET_ROWS]), total=len(figures)),
+        "checks": check_rows(broken, names, view.zone),
+        "grades": [(grade, WORDS[grade]) for grade in Grade],
         "release": RELEASE,
         "discard": DISCARD,
+        "opened": OPENED,
+    } | _charted(view, figures, days)  # fmt: skip
+
+
+def _charted(view: _View, figures: Sequence[AssetFigures], days: Mapping[date, trend.DaySum]) -> dict[str, Any]:
+    """The charts with their data, and the details of the assets that are charted one by one."""
+    connection, community, start, over = view.connection, view.community, view.start, view.over
+    chosen = figures[:MULTIPLES]
+    charted = [row.status for row in chosen]
+    labels = _labels(charted)
+    groups = _groups(community, view.status)
+    series = asset_series(connection, community, charted, start, over)
+    totals = community_series(connection, community, groups, start, over)
+    own = q.Scope(asset_ids=tuple(a.uuid for a in charted), start=start, end=view.end)
+    found = of_assets(stretches(connection, own, length=community.slot_length))
+    frames = {"cells": series.cells, "parts": series.parts, "totals": totals} | (trend_frames(days) if days else {})
+    period = Period(start, over, view.zone)
+    return {
+        "bucket": _bucket_words(community, start, over),
+        "groups": list(groups),
+        "charted": {asset.uuid: k for k, asset in enumerate(charted)},
+        "details": details(chosen, labels, series.parts, found, view.zone),
         "data": {name: frame.to_dict(as_series=False) for name, frame in frames.items()},
-        "specs": _specs(frames, charted, tuple(groups), charts.Period(start, over, zone)),
-        "css": Markup((PAGE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
-        "scripts": scripts,
-        "colors": {"open": charts.DIFFERS, "closed": charts.SENT},
-        "script_hashes": Markup(" ".join(_hash(script) for script in scripts)),  # noqa: S704 - base64
+        "specs": trend_charts(days) | _specs(series, labels, [] if totals.is_empty() else list(groups), period),
     }
 
 
-def _specs(
-    frames: Mapping[str, pl.DataFrame], charted: Sequence[AssetStatus], groups: Sequence[str], period: charts.Period
-) -> dict[str, charts.Spec]:
-    """The charts that have something to show."""
-    names = _labels(charted)
-    specs: dict[str, charts.Spec] = {}
-    if not frames["totals"].is_empty():
-        specs["community"] = charts.community_chart(period, groups)
-    if not frames["slots"].is_empty():
-        specs["assets"] = charts.asset_chart(period, names)
-        specs["coverage"] = charts.coverage_chart(period, names)
-    for data, parts, description in (
-        ("broken", {"rows": charts.GAP}, "Readings in quarantine by the expectation they broke."),
-        ("causes", {"open": charts.DIFFERS, "closed": charts.SENT}, "Discrepancies by diagnosis, open and closed."),
-    ):
-        if rows := frames[data]["name"].n_unique():
-            specs[data] = charts.bar_chart(data, parts=parts, rows=rows, description=description)
+def _specs(series: AssetSeries, labels: Sequence[str], groups: Iterable[str], period: Period) -> dict[str, Spec]:
+    """The charts of the period that have something to show."""
+    specs = {f"community-{group.lower()}": community_chart(period, group) for group in groups}
+    if not series.cells.is_empty():
+        specs |= {"map": grade_map(period, labels), "asset": asset_chart(period)}
     return specs
+
+
+def _problems(view: _View, figures: Sequence[AssetFigures], broken: Sequence[Broken]) -> list[Problem]:
+    connection, length = view.connection, view.community.slot_length
+    ground = Ground(figures=figures, zone=view.zone, length=length, over=view.over)
+    start, end = view.start, view.end
+    return in_order(
+        [
+            *slot_problems.run_problems(view.status.last_run, ground, end=end, now=view.now),
+            *slot_problems.silence_problems(ground),
+            *slot_problems.gap_problems(connection, ground, start=start),
+            *finding_problems.check_problems(ground, broken),
+            *finding_problems.quarantine_problems(connection, view.community, ground, start=start, end=end),
+            *finding_problems.discrepancy_problems(connection, view.scope, ground),
+            *finding_problems.unaccounted_problem(view.status, ground),
+        ]
+    )
 
 
 def _groups(community: Community, status: Status) -> dict[str, tuple[str, ...]]:
@@ -177,76 +230,9 @@ def _labels(charted: Sequence[AssetStatus]) -> list[str]:
     return [f"{a.name} ({a.uuid[:8]})" if names.count(a.name) > 1 else a.name for a in charted]
 
 
-def _causes(status: Status) -> dict[str, dict[str, int]]:
-    causes = dict.fromkeys([*status.discrepancies, *status.closed_discrepancies])
-    return {
-        cause: {"open": status.discrepancies.get(cause, 0), "closed": status.closed_discrepancies.get(cause, 0)}
-        for cause in causes
-    }
-
-
-def _bars(counts: Mapping[str, Mapping[str, int]]) -> pl.DataFrame:
-    """Rows of a bar chart; what is beyond BARS becomes one bar."""
-    shown = dict(list(counts.items())[:BARS])
-    if rest := list(counts.values())[BARS:]:
-        shown[f"{len(rest)} others"] = {part: sum(row[part] for row in rest) for part in rest[0]}
-    rows = [
-        {"name": name, "part": part, "rows": number, "place": place, "words": _words(parts)}
-        for name, parts in shown.items()
-        for place, (part, number) in enumerate(parts.items())
-    ]
-    schema = {"name": pl.String, "part": pl.String, "rows": pl.Int64, "place": pl.Int64, "words": pl.String}
-    return pl.DataFrame(rows, schema=schema, orient="row")
-
-
-def _words(parts: Mapping[str, int]) -> str:
-    if "rows" in parts:
-        return f"{parts['rows']:,}"
-    return ", ".join(f"{number:,} {part}" for part, number in parts.items() if number)
-
-
 def _bucket_words(community: Community, start: datetime, end: datetime) -> str:
     minutes = community.community.slot_length
     every = buckets_for(start, end, slot_minutes=minutes, zone=community.community.time_zone).every
     if every == f"{minutes}m":
         return "slot"
     return BUCKET_WORDS.get(every) or f"{every.removesuffix('m')} minutes"
-
-
-@cache
-def _runtime() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script that leaves `vegaEmbed` on the window."""
-    version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
-    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version)
-
-
-def _number(value: float | None) -> str:
-    """With up to three decimals, at least one."""
-    if value is None:
-        return "no value"
-    text = f"{value:,.3f}".rstrip("0")
-    return f"{text}0" if text.endswith(".") else text
-
-
-def _hash(script: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return f"'sha256-{digest}'"
-
-
-def _environment(zone: ZoneInfo) -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
-    environment.filters |= {
-        "local": lambda instant: local_text(instant, zone),
-        "day": lambda instant: f"{instant.astimezone(zone):%d %b %Y}" if instant else "none",
-        "time": lambda instant: f"{instant.astimezone(zone):%H:%M %Z}" if instant else "",
-        "utc": utc_text,
-        "number": _number,
-        "kwh": lambda value: "none" if value is None else f"{value / 1000:,.2f}",
-        "percent": lambda share: f"{math.floor(share * 1000 + 1e-6) / 10:.1f} %",
-        "counted": summary.counted,
-        "kind": lambda kind: KIND_WORDS.get(kind, kind.replace("_", " ")),
-    }
-    return environment

@@ -1,4 +1,4 @@
-"""The series behind the charts: sent, at the exchange and covered, per slot or per bucket of slots.
+"""The series behind the charts: known here, sent, at the exchange, per slot or per bucket of slots.
 
 However long the period and however large the community, a chart gets at most BUCKETS places per asset,
 and MULTIPLES assets.
@@ -16,6 +16,7 @@ from pipelines.community import Community
 from pipelines.frames import INSTANT, Quantity
 from pipelines.report import queries as q
 from pipelines.report.figures import AssetStatus
+from pipelines.report.grades import grade_expression
 from pipelines.report.times import slot_ceil
 from pipelines.slots import slots_between
 from pipelines.store import read_frame
@@ -62,16 +63,24 @@ def buckets_for(start: datetime, end: datetime, *, slot_minutes: int, zone: str)
     return Buckets(next((every for every, size in sizes.items() if minutes / size <= BUCKETS), "1mo"), zone)
 
 
+@dataclass(frozen=True, kw_only=True)
+class AssetSeries:
+    """What the charts of single assets are drawn from. `k` is the asset's place, `t`, `u` a bucket's bounds in ms."""
+
+    cells: pl.DataFrame
+    """A row per asset and bucket, without gaps since the asset is live: `s` sent, `e` at the exchange and `w` known
+    here, Wh (null: none); `d` open discrepancies; `c` coverage 0..1, where a slot without a value counts as 0; `n`
+    slots."""
+
+    parts: pl.DataFrame
+    """A row per asset, bucket and grade that occurs in it: `g` the grade, `a`, `b` from where to where its energy is
+    stacked, Wh; `n` slots."""
+
+
 def asset_series(
     connection: Connection, community: Community, assets: Sequence[AssetStatus], start: datetime, end: datetime
-) -> pl.DataFrame:
-    """One row per charted asset and bucket, without gaps since the asset is live.
-
-    Returns:
-        `k` place of the asset in `assets`; `t`, `u` the bucket's bounds in ms since 1970 UTC; `s` sent and
-        `e` at the exchange, Wh (null: none); `d` open discrepancies; `c` coverage 0..1, where a slot
-        without a value counts as 0; `m` slots without a value of `n`.
-    """
+) -> AssetSeries:
+    """The slots of these assets in [start, end), put together where they are too many for a chart."""
     length = community.slot_length
     buckets = buckets_for(start, end, slot_minutes=community.community.slot_length, zone=community.community.time_zone)
     live = pl.DataFrame(
@@ -81,35 +90,37 @@ def asset_series(
             "k": pl.Series(range(len(assets)), dtype=pl.Int64),
         }
     )
-    parts = []
+    cells, parts = [], []
     for window in _windows(slot_ceil(start, length), end):
         scope = q.Scope(asset_ids=tuple(a.uuid for a in assets), start=window[0], end=window[1])
         slots = pl.DataFrame({"slot_start": pl.Series(list(slots_between(*window, length)), dtype=INSTANT)})
-        cells = live.join(slots, how="cross").filter(pl.col("slot_start") >= pl.col("live_since"))
+        found = live.join(slots, how="cross").filter(pl.col("slot_start") >= pl.col("live_since"))
         for frame in _per_slot(connection, scope):
-            cells = cells.join(frame, on=["asset_id", "slot_start"], how="left")
-        parts.append(
-            cells.group_by("k", t=buckets.start()).agg(
-                _sum_or_null("s"),
-                _sum_or_null("e"),
-                pl.col("d").sum(),
-                pl.col("c").sum(),
-                m=pl.col("c").is_null().sum(),
-                n=pl.len(),
-            )
+            found = found.join(frame, on=["asset_id", "slot_start"], how="left")
+        found = found.with_columns(g=grade_expression("quality", "c"), t=buckets.start())
+        sums = (*map(_sum_or_null, "sew"), pl.col("d", "c").sum(), pl.len().alias("n"))
+        cells.append(found.group_by("k", "t").agg(*sums))
+        parts.append(found.group_by("k", "t", "g").agg(pl.col("w").sum(), pl.len().alias("n")))
+    if not cells:
+        return AssetSeries(
+            cells=pl.DataFrame(schema=["k", "t", "u", "s", "e", "w", "d", "c", "n"]),
+            parts=pl.DataFrame(schema=["k", "t", "u", "g", "a", "b", "n"]),
         )
-    if not parts:
-        return pl.DataFrame(schema=["k", "t", "u", "s", "e", "d", "c", "m", "n"])
-    whole = (
-        pl.concat(parts).group_by("k", "t").agg(_sum_or_null("s"), _sum_or_null("e"), pl.col("d", "c", "m", "n").sum())
+    whole = pl.concat(cells).group_by("k", "t").agg(*map(_sum_or_null, "sew"), pl.col("d", "c", "n").sum())
+    whole = whole.with_columns(c=pl.col("c") / pl.col("n"))
+    stacked = pl.concat(parts).group_by("k", "t", "g").agg(pl.col("w", "n").sum()).sort("k", "t", "g")
+    stacked = stacked.with_columns(b=pl.col("w").cum_sum().over("k", "t"))
+    stacked = stacked.select("k", "t", "g", (pl.col("b") - pl.col("w")).alias("a"), "b", "n")
+    return AssetSeries(
+        cells=_finished(whole, buckets, start, end).sort("k", "t"),
+        parts=_finished(stacked, buckets, start, end).sort("k", "t", "g"),
     )
-    return _finished(whole.with_columns(c=pl.col("c") / pl.col("n")), buckets, start, end).sort("k", "t")
 
 
 def community_series(
     connection: Connection, community: Community, groups: dict[str, tuple[str, ...]], start: datetime, end: datetime
 ) -> pl.DataFrame:
-    """Sums over all assets of each group: `g` group, `t`, `u`, `s`, `e` as in `asset_series`.
+    """Sums over all assets of each group: `g` group, `t`, `u`, `s`, `e` and `w` as in `AssetSeries`.
 
     Args:
         connection: to read with.
@@ -127,7 +138,7 @@ def community_series(
     for name, asset_ids in groups.items():
         scope = q.Scope(asset_ids=asset_ids, start=start, end=end)
         sums = slots
-        for column, table, condition in _energies(connection, scope):
+        for column, table, condition in (*_energies(connection, scope), _known(connection, scope)):
             query = (
                 select(table.c.slot_start, func.sum(table.c.energy_wh)).where(condition).group_by(table.c.slot_start)
             )
@@ -136,11 +147,9 @@ def community_series(
                 on="slot_start",
                 how="left",
             )
-        parts.append(
-            sums.group_by(t=buckets.start()).agg(_sum_or_null("s"), _sum_or_null("e")).with_columns(g=pl.lit(name))
-        )
+        parts.append(sums.group_by(t=buckets.start()).agg(*map(_sum_or_null, "sew")).with_columns(g=pl.lit(name)))
     if not parts:
-        return pl.DataFrame(schema=["g", "t", "u", "s", "e"])
+        return pl.DataFrame(schema=["g", "t", "u", "s", "e", "w"])
     return _finished(pl.concat(parts), buckets, start, end).sort("g", "t")
 
 
@@ -150,16 +159,21 @@ def _energies(connection: Connection, scope: q.Scope) -> Iterable[tuple[str, Any
     yield "e", q.EXCHANGE, scope.of(connection, q.EXCHANGE) & (q.EXCHANGE.c.quantity == Quantity.FORECAST)
 
 
+def _known(connection: Connection, scope: q.Scope) -> tuple[str, Any, ColumnElement[bool]]:
+    return "w", q.SLOT, scope.of(connection, q.SLOT) & q.newest_slot()
+
+
 def _per_slot(connection: Connection, scope: q.Scope) -> Iterator[pl.DataFrame]:
-    """Frames keyed by asset_id and slot_start, of one further column each: s, e, c, d."""
+    """Frames keyed by asset_id and slot_start, with the further columns s; e; c, quality, w; d."""
     key = {"asset_id": pl.String(), "slot_start": INSTANT}
     for column, table, condition in _energies(connection, scope):
         query = select(table.c.asset_id, table.c.slot_start, table.c.energy_wh).where(condition)
         yield read_frame(connection, query, pl.Schema({**key, column: pl.Float64()}))
-    slots = select(q.SLOT.c.asset_id, q.SLOT.c.slot_start, q.SLOT.c.coverage).where(
-        scope.of(connection, q.SLOT), q.newest_slot()
+    columns = (q.SLOT.c[name] for name in ("asset_id", "slot_start", "coverage", "quality", "energy_wh"))
+    slots = select(*columns).where(scope.of(connection, q.SLOT), q.newest_slot())
+    yield read_frame(
+        connection, slots, pl.Schema({**key, "c": pl.Float64(), "quality": pl.String(), "w": pl.Float64()})
     )
-    yield read_frame(connection, slots, pl.Schema({**key, "c": pl.Float64()}))
     differing = (
         select(q.DISCREPANCY.c.asset_id, q.DISCREPANCY.c.slot_start, func.count())
         .where(scope.of(connection, q.DISCREPANCY), q.OPEN)

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from pipelines.community import Community
-from pipelines.frames import Quantity
 from pipelines.report import queries as q
-from pipelines.report.figures import AssetStatus, Status
 from pipelines.report.status import broken_names
 from pipelines.store import Verdict
 
@@ -29,18 +27,6 @@ class Table:
     def more(self) -> int:
         """Rows that are left out."""
         return self.total - len(self.rows)
-
-
-@dataclass(frozen=True, kw_only=True)
-class AssetFigures:
-    """What the page tells of one asset."""
-
-    status: AssetStatus
-    exchange_wh: float | None
-    """None: nothing was read back."""
-
-    deviation_wh: float
-    """Sum over slots of |sent - exchange|; a slot without a value at the exchange counts as 0 there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,37 +58,6 @@ class QuarantinedReading:
     """Expectation, and the same in words (empty where there are none)."""
 
     suspect: bool
-
-
-def asset_figures(connection: Connection, scope: q.Scope, status: Status) -> list[AssetFigures]:
-    """All live assets, those that deviate most first: open discrepancies, then energy, then gaps."""
-    sent, used = q.SUBMISSION, q.EXCHANGE
-    at_exchange = select(used.c.asset_id, func.sum(used.c.energy_wh).label("wh")).where(
-        scope.of(connection, used), used.c.quantity == Quantity.FORECAST
-    )
-    exchange_wh = {row.asset_id: row.wh for row in connection.execute(at_exchange.group_by(used.c.asset_id))}
-    difference = func.abs(sent.c.energy_wh - func.coalesce(used.c.energy_wh, 0.0))
-    same_slot = (
-        (used.c.asset_id == sent.c.asset_id)
-        & (used.c.slot_start == sent.c.slot_start)
-        & (used.c.quantity == sent.c.quantity)
-    )
-    deviating = (
-        select(sent.c.asset_id, func.sum(difference).label("wh"))
-        .select_from(sent.outerjoin(used, same_slot))
-        .where(scope.of(connection, sent), q.sent_forecast())
-        .group_by(sent.c.asset_id)
-    )
-    deviation_wh = {row.asset_id: row.wh for row in connection.execute(deviating)}
-    figures = [
-        AssetFigures(
-            status=asset,
-            exchange_wh=exchange_wh.get(asset.uuid),
-            deviation_wh=deviation_wh.get(asset.uuid, 0.0),
-        )
-        for asset in status.per_asset
-    ]
-    return sorted(figures, key=lambda f: (-f.status.open_discrepancies, -round(f.deviation_wh, 3), f.status.coverage))
 
 
 def open_discrepancies(connection: Connection, scope: q.Scope, names: Mapping[str, str], *, total: int) -> Table:
@@ -172,6 +127,6 @@ def _assets_of_streams(community: Community) -> dict[str, tuple[str, ...]]:
     """stream_id -> names of the assets that it feeds."""
     found: dict[str, tuple[str, ...]] = {}
     for asset in community.assets:
-        for stream in asset.streams:
+        for stream in (*asset.streams, *asset.check_registers):
             found[stream.stream_id] = (*found.get(stream.stream_id, ()), asset.name)
     return found

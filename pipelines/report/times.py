@@ -44,6 +44,29 @@ def local_text(instant: datetime | None, zone: ZoneInfo) -> str:
     return "none" if instant is None else f"{instant.astimezone(zone):%a %d %b %Y %H:%M %Z}"
 
 
+def span_text(start: datetime, end: datetime, zone: ZoneInfo) -> str:
+    """Like `Sun 30 Oct 01:45 CEST to 02:15 CET`; the second date only where it is another."""
+    first, last = start.astimezone(zone), end.astimezone(zone)
+    if start == end:
+        return f"{first:%a %d %b %H:%M %Z}"
+    begin = f"{first:%a %d %b %H:%M}" + (f" {first:%Z}" if f"{first:%Z}" != f"{last:%Z}" else "")
+    same_day = first.date() == last.date()
+    return f"{begin} to {last:%H:%M %Z}" if same_day else f"{begin} to {last:%a %d %b %H:%M %Z}"
+
+
+def duration_text(length: timedelta) -> str:
+    """Like `45 min`, `2 h 15 min`, `31 h`, `5 days`: hours up to three days, then days."""
+    minutes = round(length / timedelta(minutes=1))
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    if hours < 10 and rest:
+        return f"{hours} h {rest} min"
+    if hours < 72:
+        return f"{round(minutes / 60)} h"
+    return f"{round(minutes / 1440)} days"
+
+
 def utc_text(instant: datetime | None) -> str:
     """Like `2016-10-30 00:15`."""
     return "none" if instant is None else f"{instant:%Y-%m-%d %H:%M}"
