@@ -44,7 +44,9 @@ def quality(
 def findings(
     community: File = DEFAULT_FILE,
     asset: OneAsset = None,
-    severity: Annotated[list[str] | None, typer.Option(help="reject, flag or inform; several times for more.")] = None,
+    severity: Annotated[
+        list[str] | None, typer.Option(help="reject, flag or inform; several times for more. Default: reject and flag.")
+    ] = None,
     closed: Annotated[bool, typer.Option("--closed", help="With those that are closed.")] = False,
     most: Annotated[int, typer.Option(help="Rows to show.")] = 50,
 ) -> None:
@@ -54,7 +56,7 @@ def findings(
     from pipelines.report.findings import finding_rows
     from pipelines.validate.findings import list_findings
 
-    wanted = [_severity(name, Severity) for name in severity or ()]
+    wanted = [_severity(name, Severity) for name in severity or (Severity.REJECT, Severity.FLAG)]
     found, store = open_community(community)
     ids = [_asset(found, asset).asset_id] if asset else []
     frame = list_findings(store, asset_ids=ids, severities=wanted, closed=closed, limit=most)

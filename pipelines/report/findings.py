@@ -1,19 +1,19 @@
 """Findings and checks as rows for a screen."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from expectations.names import CHECKS, Check
+from expectations.names import CHECKS
 from expectations.thresholds import THRESHOLDS, Bounds
 from pipelines.community import Asset, Community
-from pipelines.report.times import local_text
 
 
 def finding_rows(findings: pl.DataFrame, community: Community) -> list[Mapping[str, Any]]:
-    """One row per finding: asset, time (local), check, value against its bounds, severity, what became of it.
+    """One row per finding: time (local), asset, check, value against its bounds, severity, what became of it.
 
     Args:
         findings: frame of `pipelines.validate.findings.LISTED`.
@@ -23,14 +23,12 @@ def finding_rows(findings: pl.DataFrame, community: Community) -> list[Mapping[s
     zone = ZoneInfo(community.community.time_zone)
     return [
         {
+            "time": "unreadable" if row["ts"] is None else _short(row["ts"], zone),
             "asset": names.get(row["asset_id"], row["asset_id"]),
-            "time": "unreadable" if row["ts"] is None else local_text(row["ts"], zone),
-            "check": row["check_name"],
-            "found": _found(row),
-            "good": bounds_in_words(Bounds(low=row["low"], high=row["high"])),
+            "broke": row["check_name"],
+            "by": _found(row),
             "severity": row["severity"],
-            "since": local_text(row["found_at"], zone),
-            "state": row["closed_by"] or "open",
+            "state": f"{row['closed_by'] or 'open'} since {_short(row['closed_at'] or row['found_at'], zone)}",
         }
         for row in findings.iter_rows(named=True)
     ]
@@ -69,7 +67,11 @@ def bounds_in_words(bounds: Bounds) -> str:
 
 
 def _found(row: Mapping[str, Any]) -> str:
-    """The value, the word that the check is about, or both."""
-    value = None if row["value"] is None else f"{row['value']:,.6g}"
-    words = [part for part in (value, row["detail"]) if part]
-    return ", ".join(words) or Check(row["check_name"]).value.replace("_", " ")
+    """The value with what would be good, and the word that the check is about."""
+    good = bounds_in_words(Bounds(low=row["low"], high=row["high"]))
+    value = "" if row["value"] is None else f"{row['value']:,.6g}"
+    return ", ".join(part for part in (f"{value} (good: {good})" if value and good else value, row["detail"]) if part)
+
+
+def _short(instant: datetime, zone: ZoneInfo) -> str:
+    return f"{instant.astimezone(zone):%Y-%m-%d %H:%M %Z}"
