@@ -30,10 +30,12 @@ MESSAGE_LENGTH = 600
 """Characters of an error that are shown."""
 
 
-def outcome_of(result: Any) -> Outcome:  # noqa: ANN401 - untyped library
-    """What came of one expectation, from Great Expectations' result of it."""
+def outcome_of(result: Any, *, judged: int) -> Outcome:  # noqa: ANN401 - untyped library
+    """What came of one expectation, from Great Expectations' result of it and the number of rows it judged."""
     if error_in(result) is not None:
         return Outcome.ERROR
+    if not judged:
+        return Outcome.EMPTY
     return Outcome.MET if result.success else Outcome.FAILED
 
 
@@ -83,9 +85,7 @@ class SuiteFacts:
     @property
     def outcome(self) -> Outcome:
         """Of the suite: the worst of its expectations'."""
-        if not self.judged and Outcome.ERROR not in self.outcomes:
-            return Outcome.EMPTY
-        return min(self.outcomes, key=list(Outcome).index)
+        return min(self.outcomes, key=list(Outcome).index, default=Outcome.EMPTY)
 
     @property
     def judged(self) -> int:

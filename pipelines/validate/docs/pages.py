@@ -34,6 +34,7 @@ SECTIONS = {
     Outcome.ERROR: "Could not be evaluated",
     Outcome.FAILED: "Failed",
     Outcome.MET: "Succeeded",
+    Outcome.EMPTY: "No row to judge",
 }
 """Outcome of expectations -> heading of their section, in the order of the page."""
 
@@ -55,7 +56,7 @@ class ResultsPage(ValidationResultsPageRenderer):
         facts = self._facts[validation_results.suite_name]
         by_outcome: dict[Outcome, list[Any]] = {outcome: [] for outcome in SECTIONS}
         for result in validation_results.results:
-            by_outcome[outcome_of(result)].append(result)
+            by_outcome[outcome_of(result, judged=facts.judged)].append(result)
         for results in by_outcome.values():
             results.sort(key=_place)
         title, _ = SUITE_WORDS[facts.suite]
@@ -68,8 +69,8 @@ class ResultsPage(ValidationResultsPageRenderer):
         return _document(self, f"{title}: validation result", facts.suite, sections)
 
     def _overview(self, facts: SuiteFacts, by_outcome: Mapping[Outcome, Sequence[Any]]) -> list[Any]:
-        evaluated = sum(map(len, by_outcome.values())) - len(by_outcome[Outcome.ERROR])
-        met = len(by_outcome[Outcome.MET])
+        met, failed = (len(by_outcome[outcome]) for outcome in (Outcome.MET, Outcome.FAILED))
+        evaluated = met + failed
         rows = [
             ("Status", status(facts.outcome)),
             (
@@ -81,7 +82,7 @@ class ResultsPage(ValidationResultsPageRenderer):
             ("Rows that broke an expectation", f"{facts.broken_rows:,} ({share(facts.broken_rows, facts.judged)})"),
             ("Evaluated expectations", f"{evaluated:,}"),
             ("Successful expectations", f"{met:,}"),
-            ("Unsuccessful expectations", f"{len(by_outcome[Outcome.FAILED]):,}"),
+            ("Unsuccessful expectations", f"{failed:,}"),
             ("Expectations that could not be evaluated", f"{len(by_outcome[Outcome.ERROR]):,}"),
             ("Success percent", share(met, evaluated) if evaluated else NOTHING),
             ("Great Expectations version", GX_VERSION),
@@ -179,7 +180,12 @@ def _suite_path(facts: SuiteFacts) -> str:
 def _validation(facts: SuiteFacts) -> tuple[Any, ...]:
     title, words = SUITE_WORDS[facts.suite]
     counts = [(outcome, facts.outcomes.count(outcome)) for outcome in SECTIONS]
-    in_words = {Outcome.ERROR: "not evaluated", Outcome.FAILED: "failed", Outcome.MET: "succeeded"}
+    in_words = {
+        Outcome.ERROR: "not evaluated",
+        Outcome.FAILED: "failed",
+        Outcome.MET: "succeeded",
+        Outcome.EMPTY: "without a row",
+    }
     suite = line(
         "$title $words", tag="div", title=(title, "a", ("name",), facts.results_path), words=(words, "div", ("hint",))
     )
@@ -187,7 +193,7 @@ def _validation(facts: SuiteFacts) -> tuple[Any, ...]:
         "$rows $broken",
         tag="div",
         rows=(facts.rows_in_words(), "div"),
-        broken=(f"{facts.broken_rows or 'none'} broke an expectation", "div", ("hint",)),
+        broken=(f"{facts.broken_rows:,} broke an expectation", "div", ("hint",)),
     )
     expectations = ", ".join(f"{count} {in_words[outcome]}" for outcome, count in counts if count)
     return status(facts.outcome), suite, judged, expectations

@@ -95,7 +95,7 @@ class Session:
             suite=suite,
             rows=rows,
             rows_in_period=judged.rows_in_period,
-            outcomes=[outcome_of(result) for result in found.results],
+            outcomes=[outcome_of(result, judged=rows.frame.height) for result in found.results],
             broken_rows=len(broken),
             repeated=frozenset(name for name, count in Counter(map(name_of, added.expectations)).items() if count > 1),
             results_path=self._results_path(suite),

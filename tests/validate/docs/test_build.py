@@ -73,7 +73,7 @@ def test_the_index_tells_each_suites_outcome(site: Path) -> None:
     assert "Succeeded Exchange Each asset's slots" in index
     assert "288 rows 97 broke an expectation 2 failed, 16 succeeded" in index
     assert "288 rows 2 broke an expectation" in index
-    assert "288 rows none broke an expectation 8 succeeded" in index
+    assert "288 rows 0 broke an expectation 8 succeeded" in index
 
 
 def test_a_result_tells_the_check_and_the_rows_in_words(site: Path) -> None:
@@ -150,7 +150,11 @@ def test_a_suite_without_rows_neither_succeeds_nor_fails(build: Build, frames: F
     for rows in (empty, dict.fromkeys(frames)):
         index = build(tmp_path / "docs", rows)
         assert said(index).count("No rows") == 3
-        assert not re.search("Succeeded|Failed|Error", said(index))
+        assert "16 without a row" in said(index)
+        page = said(result_of(index, "slot_energy"))
+        assert "No row to judge (16)" in page
+        assert "Evaluated expectations 0 Successful expectations 0 Unsuccessful expectations 0" in page
+        assert not re.search("[Ss]ucceeded|[Ff]ailed|Error", said(index))
 
 
 def test_the_engine_judges_as_before_when_a_site_was_built_between(site: Path, frames: Frames) -> None:
