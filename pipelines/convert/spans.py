@@ -8,26 +8,50 @@ anywhere conserves its energy.
 - register: between two readings, energy is their difference; how it flowed is unknown, so evenly (skew 0). Where a
   new series begins there is none, or through a rollover what the register still had to go, and its new value.
 - interval, and power that is the mean of a span: evenly over the span.
-- sampled power: a straight line between samples (trapezoid rule). Its error is bounded by
-  T^3/12 x the greatest second derivative of power, T the time between samples.
+- sampled power: a straight line between samples (trapezoid rule).
+
+How far a slot's energy can be wrong for that is told, with its proof, in docs/slot-kernel.md.
 """
 
 from datetime import timedelta
+from enum import IntFlag
 
 import polars as pl
 
 from expectations.limits import REGISTER_MODULI_WH, ROLLOVER_FROM
-from pipelines.frames import QUALITY_RANK, Kind, Quality
-from pipelines.store import SeriesStart
+from pipelines.convert.packing import RANK, RESET, ROLLOVER, TWO_WAY, WH_PER_W_US, Axis, Shape, code, lay_out
+from pipelines.frames import QUALITY_RANK, Quality
 
 POWER_MAX_GAP = timedelta(minutes=30)
 """Sampled power says nothing about a longer silence. The number is ours: two slots of 15 minutes."""
 
-WH_PER_W_US = 1 / 3.6e9
-"""Wh of one watt over one microsecond."""
-
-KEY = ("asset_id", "stream_id")
 SUBSTITUTED = QUALITY_RANK[Quality.SUBSTITUTED]
+
+SPANS = pl.Schema(
+    {
+        "asset_id": pl.String(),
+        "stream_id": pl.String(),
+        "t0": pl.Int64(),
+        "t1": pl.Int64(),
+        "energy_wh": pl.Float64(),
+        "skew": pl.Float64(),
+        "rank": pl.Int32(),
+        "method": pl.String(),
+    }
+)
+
+
+class Method(IntFlag):
+    """How energies were found; a slot's may be several."""
+
+    INTERPOLATED = 1
+    INTERVAL = 2
+    POWER = 4
+    REGISTER = 8
+
+
+METHODS = ["+".join(method.name.lower() for method in Method if method.name and method & bits) for bits in range(16)]
+"""Names of the methods, joined in the alphabet's order, by the sum of their bits."""
 
 
 def spans(readings: pl.LazyFrame, *, slot_us: int) -> pl.LazyFrame:
@@ -41,104 +65,138 @@ def spans(readings: pl.LazyFrame, *, slot_us: int) -> pl.LazyFrame:
             quality is SUBSTITUTED at best and its method `interpolated`.
 
     Returns:
-        asset_id, stream_id, t0, t1 (microseconds), energy_wh >= 0, skew, rank, method.
+        SPANS: asset_id, stream_id, t0, t1 (microseconds), energy_wh >= 0, skew, rank, method.
     """
-    ordered = readings.sort("ts").with_columns(value=pl.col("value") * pl.col("sign"))
-    found = pl.concat([_of_registers(ordered), _of_intervals(ordered), _of_power(ordered)])
-    long = pl.col("t1") - pl.col("t0") > slot_us
-    return found.with_columns(
-        rank=pl.when(long).then(pl.max_horizontal("rank", pl.lit(SUBSTITUTED))).otherwise("rank"),
-        method=pl.when(long).then(pl.lit("interpolated")).otherwise("method"),
+
+    def found() -> pl.DataFrame:
+        axis, laid = lay_out(code(readings).collect(engine="streaming"), slot_us=slot_us)
+        packed = spans_on_axis(axis, laid).collect()
+        uses = axis.uses[packed.select(axis.use("t0")).to_series()]
+        return packed.select(
+            uses["asset_id"],
+            uses["stream_id"],
+            t0=axis.instant_us("t0"),
+            t1=axis.instant_us("t0") + (pl.col("t1") - pl.col("t0")).cast(pl.Int64),
+            energy_wh="energy_wh",
+            skew="skew",
+            rank=pl.col("rank").cast(pl.Int32),
+            method=names_of_methods("method"),
+        )
+
+    return pl.defer(found, schema=SPANS)
+
+
+def names_of_methods(column: str) -> pl.Expr:
+    """The text of a column of `Method`."""
+    return pl.lit(pl.Series(METHODS)).gather(pl.col(column))
+
+
+def spans_on_axis(axis: Axis, laid: dict[Shape, pl.LazyFrame]) -> pl.LazyFrame:
+    """Spans of readings that were laid out on an axis.
+
+    Returns:
+        t0, t1 (on the axis), energy_wh >= 0, skew, rank, method (a `Method`).
+    """
+    of_shape = {Shape.REGISTER: _of_registers, Shape.INTERVAL: _of_intervals, Shape.SAMPLE: _of_samples}
+    nothing = pl.LazyFrame(
+        schema={
+            "t0": pl.Int64(),
+            "t1": pl.Int64(),
+            "energy_wh": pl.Float64(),
+            "skew": pl.Float64(),
+            "rank": pl.UInt8(),
+            "method": pl.UInt8(),
+        }
     )
+    found = [span for shape, readings in laid.items() for span in of_shape[shape](readings, axis)]
+    return pl.concat(found) if found else nothing
 
 
-def _pairs(readings: pl.LazyFrame) -> pl.LazyFrame:
-    """Each reading with the one before it in its stream: t0, v0, r0."""
-    return readings.with_columns(
-        t0=pl.col("ts").shift(1).over(KEY),
-        v0=pl.col("value").shift(1).over(KEY),
-        r0=pl.col("rank").shift(1).over(KEY),
-    ).filter(pl.col("ts") > pl.col("t0"))
+def _pairs(ordered: pl.LazyFrame, axis: Axis) -> pl.LazyFrame:
+    """Each reading with the one before it in its stream: t0, v0, and the worse rank of both."""
+    return ordered.with_columns(
+        t0=pl.col("at").shift(1),
+        v0=pl.col("value").shift(1),
+        rank=pl.max_horizontal(_rank(), _rank().shift(1)),
+    ).filter(axis.same_use("at", "t0") & (pl.col("at") > pl.col("t0")))
 
 
-def _select(frame: pl.LazyFrame, *, t0: str, t1: str, method: str) -> pl.LazyFrame:
-    return frame.select(
-        *KEY,
-        t0=pl.col(t0),
-        t1=pl.col(t1),
-        energy_wh=pl.col("energy_wh"),
-        skew=pl.col("skew"),
-        rank=pl.col("rank"),
-        method=pl.lit(method),
-    )
+def _rank() -> pl.Expr:
+    return pl.col("mark") & RANK
 
 
-def _of_registers(readings: pl.LazyFrame) -> pl.LazyFrame:
+def _of_registers(ordered: pl.LazyFrame, axis: Axis) -> list[pl.LazyFrame]:
     """The increments. One that falls on a one-way register, or leads into a new series, is no energy.
 
     Such a stretch stays uncovered, except through a rollover. A reading that came later may stand between a rollover
     and the reading it was found by; where the register isn't just below a power of ten then, nothing is known either.
     """
-    start = pl.col("series_start")
+    pairs, start = _pairs(ordered, axis), pl.col("mark") & (RESET | ROLLOVER)
+    plain = pairs.filter(start == 0).with_columns(energy_wh=pl.col("value") - pl.col("v0"))
     modulus = pl.coalesce(pl.when(pl.col("v0") < modulus).then(modulus) for modulus in REGISTER_MODULI_WH)
-    rolled_wh = pl.when(pl.col("v0") >= ROLLOVER_FROM * modulus).then(modulus - pl.col("v0") + pl.col("value"))
-    increments = _pairs(readings.filter(pl.col("kind") == Kind.REGISTER)).with_columns(
-        energy_wh=pl.when(start == SeriesStart.ROLLOVER)
-        .then(rolled_wh)
-        .when(start != SeriesStart.RESET)
-        .then(pl.col("value") - pl.col("v0")),
-        skew=pl.lit(0.0),
-        rank=pl.max_horizontal("rank", "r0"),
+    rolled = (
+        pairs.filter(start == ROLLOVER)
+        .filter(pl.col("v0") >= ROLLOVER_FROM * modulus)
+        .with_columns(energy_wh=modulus - pl.col("v0") + pl.col("value"))
     )
-    increments = increments.filter(pl.col("energy_wh").is_not_null())
-    return _select(_one_direction(increments), t0="t0", t1="ts", method="register")
+    return [_even(increments, axis, t0="t0", t1="at", method=Method.REGISTER) for increments in (plain, rolled)]
 
 
-def _of_intervals(readings: pl.LazyFrame) -> pl.LazyFrame:
+def _of_intervals(ordered: pl.LazyFrame, axis: Axis) -> list[pl.LazyFrame]:
     """Spans that came as such, trimmed where they run into the one before: no time counts twice."""
-    whole = readings.filter(pl.col("ts_end") > pl.col("ts")).filter(pl.col("kind") != Kind.REGISTER)
-    length_us = pl.col("ts_end") - pl.col("ts")
-    given = whole.with_columns(
-        energy_wh=pl.when(pl.col("kind") == Kind.POWER)
-        .then(pl.col("value") * length_us * WH_PER_W_US)
-        .otherwise("value"),
-        taken_until=pl.col("ts_end").cum_max().shift(1).over(KEY),
-    ).with_columns(begin=pl.max_horizontal("ts", "taken_until"))
-    free = given.filter(pl.col("begin") < pl.col("ts_end")).with_columns(
-        energy_wh=pl.col("energy_wh") * ((pl.col("ts_end") - pl.col("begin")) / length_us), skew=pl.lit(0.0)
+    end = pl.col("at") + pl.col("length_us")
+    # What ends farthest on the axis so far is of the same use, or ends before this one's use begins.
+    free = (
+        ordered.with_columns(end=end, rank=_rank())
+        .with_columns(begin=pl.max_horizontal("at", pl.col("end").cum_max().shift(1)))
+        .filter(pl.col("begin") < pl.col("end"))
+        .with_columns(
+            energy_wh=pl.col("value") * ((pl.col("end") - pl.col("begin")) / pl.col("length_us")),
+        )
     )
-    return _select(_one_direction(free), t0="begin", t1="ts_end", method="interval")
+    return [_even(free, axis, t0="begin", t1="end", method=Method.INTERVAL)]
 
 
-def _of_power(readings: pl.LazyFrame) -> pl.LazyFrame:
+def _of_samples(ordered: pl.LazyFrame, axis: Axis) -> list[pl.LazyFrame]:
     """Trapezoids between samples; one that crosses zero is parted there, so that each direction gets its own."""
-    samples = readings.filter((pl.col("kind") == Kind.POWER) & pl.col("ts_end").is_null())
     max_gap_us = POWER_MAX_GAP // timedelta(microseconds=1)
-    lines = _pairs(samples).filter(pl.col("ts") - pl.col("t0") <= max_gap_us)
+    lines = _pairs(ordered, axis).filter(pl.col("at") - pl.col("t0") <= max_gap_us)
     crosses = pl.col("v0") * pl.col("value") < 0
-    zero_at = pl.col("t0") + (
-        (pl.col("ts") - pl.col("t0")) * (pl.col("v0") / (pl.col("v0") - pl.col("value")))
-    ).round().cast(pl.Int64)
-    crossing = lines.filter(crosses).with_columns(zero_at=zero_at)
-    pieces = pl.concat(
-        [
-            lines.filter(~crosses),
-            crossing.with_columns(ts="zero_at", value=pl.lit(0.0)).drop("zero_at"),
-            crossing.with_columns(t0="zero_at", v0=pl.lit(0.0)).drop("zero_at"),
-        ]
-    ).filter(pl.col("ts") > pl.col("t0"))
-    total = pl.col("v0") + pl.col("value")
-    trapezoids = pieces.with_columns(
-        energy_wh=total / 2 * (pl.col("ts") - pl.col("t0")) * WH_PER_W_US,
-        skew=pl.when(total == 0).then(0.0).otherwise((pl.col("value") - pl.col("v0")) / total),
-        rank=pl.max_horizontal("rank", "r0"),
+    share = pl.col("v0") / (pl.col("v0") - pl.col("value"))
+    crossing = lines.filter(crosses).with_columns(
+        zero_at=pl.col("t0") + ((pl.col("at") - pl.col("t0")) * share).round().cast(pl.Int64)
     )
-    return _select(_one_direction(trapezoids), t0="t0", t1="ts", method="power")
+    pieces = [
+        lines.filter(~crosses),
+        crossing.with_columns(at="zero_at", value=pl.lit(0.0)).drop("zero_at"),
+        crossing.with_columns(t0="zero_at", v0=pl.lit(0.0)).drop("zero_at"),
+    ]
+    return [_trapezoids(piece.filter(pl.col("at") > pl.col("t0")), axis) for piece in pieces]
 
 
-def _one_direction(spans_: pl.LazyFrame) -> pl.LazyFrame:
+def _trapezoids(lines: pl.LazyFrame, axis: Axis) -> pl.LazyFrame:
+    total = pl.col("v0") + pl.col("value")
+    energies = lines.with_columns(
+        energy_wh=total / 2 * (pl.col("at") - pl.col("t0")) * WH_PER_W_US,
+        skew=pl.when(total == 0).then(0.0).otherwise((pl.col("value") - pl.col("v0")) / total),
+    )
+    return _spans(energies, axis, t0="t0", t1="at", method=Method.POWER)
+
+
+def _even(frame: pl.LazyFrame, axis: Axis, *, t0: str, t1: str, method: Method) -> pl.LazyFrame:
+    return _spans(frame.with_columns(skew=pl.lit(0.0)), axis, t0=t0, t1=t1, method=method)
+
+
+def _spans(frame: pl.LazyFrame, axis: Axis, *, t0: str, t1: str, method: Method) -> pl.LazyFrame:
     """A two-way channel counts what flows the other way as zero; a one-way one drops it."""
-    return spans_.filter(pl.col("two_way") | (pl.col("energy_wh") >= 0)).with_columns(
-        skew=pl.when(pl.col("energy_wh") < 0).then(0.0).otherwise("skew"),
+    two_way = (pl.col("mark") & TWO_WAY) > 0
+    long = pl.col(t1) - pl.col(t0) > axis.slot_us
+    worst = pl.when(long).then(pl.lit(SUBSTITUTED, pl.UInt8)).otherwise(pl.lit(0, pl.UInt8))
+    return frame.filter(two_way | (pl.col("energy_wh") >= 0)).select(
+        t0=pl.col(t0),
+        t1=pl.col(t1),
         energy_wh=pl.col("energy_wh").clip(lower_bound=0.0),
+        skew=pl.when(pl.col("energy_wh") < 0).then(0.0).otherwise("skew"),
+        rank=pl.max_horizontal("rank", worst),
+        method=pl.when(long).then(pl.lit(Method.INTERPOLATED, pl.UInt8)).otherwise(pl.lit(method, pl.UInt8)),
     )
