@@ -8,7 +8,8 @@ from sqlalchemy import Connection, bindparam, or_, select, update
 
 from pipelines.community import Community
 from pipelines.convert import plan
-from pipelines.convert.standing import SAME_ENERGY, measured_slots
+from pipelines.convert.forecast.live import foretell
+from pipelines.convert.standing import SAME_ENERGY, posting_estimates, sendable
 from pipelines.frames import State
 from pipelines.slots import Abilities, slot_floor
 from pipelines.store import AssetRow, SubmissionRow, insert_rows, table_of, upsert_rows
@@ -42,14 +43,8 @@ def plan_forecasts(
     )
     written = 0
     if wanted:
-        oldest = min(target.slot_start for target in wanted)
-        rows = plan.forecasts(
-            wanted,
-            measured_slots(connection, since=oldest - plan.MAX_AGE),
-            abilities=abilities,
-            length=length,
-            margin=community.margin,
-        )
+        foretold = foretell(connection, community, [(target.asset_id, target.slot_start) for target in wanted])
+        rows = plan.forecasts(foretold, abilities=abilities, length=length, margin=community.margin)
         written = _add_submissions(connection, rows, now=now, run_id=run_id)
     upsert_rows(
         connection,
@@ -75,7 +70,9 @@ def plan_measurements(
     off = _switched_off(community)
     known = _known_assets(connection, community)
     live_since = {row.asset_id: row.live_since for row in known if row.asset_id not in off}
-    rows = plan.measurements(plan.sendable(changed), live_since=live_since, length=community.slot_length)
+    rows = plan.measurements(
+        sendable(changed, posting=posting_estimates(community)), live_since=live_since, length=community.slot_length
+    )
     return _add_submissions(connection, rows, now=now, run_id=run_id)
 
 

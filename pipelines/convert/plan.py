@@ -1,8 +1,6 @@
 """From slot energy to the outbox: which values the exchange should get, and by when.
 
-The forecast is persistence: the newest slot that was measured whole before the coming slot's window opens
-is expected to repeat. What it is too old to stand for is not made up: the slot gets no row, and
-reconciliation lists it.
+What the values are is `convert.forecast`'s business. A slot that has none gets no row, and reconciliation lists it.
 """
 
 from collections.abc import Iterable
@@ -12,18 +10,8 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.frames import Quality, Quantity
+from pipelines.frames import Quantity
 from pipelines.slots import Abilities, forecast_window, slots_between
-
-COMPLETE = 0.999
-"""Coverage from which a slot counts as whole: a second's difference between clocks is no gap."""
-
-SENDABLE = (Quality.MEASURED, Quality.SUBSTITUTED)
-"""Qualities that are sent. Estimates are not, unless an asset asks for it."""
-
-MAX_AGE = timedelta(hours=2)
-"""How old a measured slot may be to stand for a coming one. The number is ours, after the two hours
-up to which the Californian VEE rules bridge a gap by a straight line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +20,6 @@ class Target:
 
     asset_id: str
     slot_start: datetime
-
-
-def sendable(slots: pl.DataFrame) -> pl.DataFrame:
-    """The slots that are whole and good enough to be sent."""
-    return slots.filter((pl.col("coverage") >= COMPLETE) & pl.col("quality").is_in([q.value for q in SENDABLE]))
 
 
 def targets(
@@ -60,47 +43,23 @@ def targets(
 
 
 def forecasts(
-    wanted: list[Target], measured: pl.DataFrame, *, abilities: Abilities, length: timedelta, margin: timedelta
+    foretold: pl.DataFrame, *, abilities: Abilities, length: timedelta, margin: timedelta
 ) -> list[dict[str, Any]]:
-    """Rows of the outbox for the wanted slots, without version; slots with nothing to stand for them are left out.
+    """Rows of the outbox for slots foretold, without version.
 
     Args:
-        wanted: which asset needs which slot.
-        measured: sendable SLOT_ENERGY, of at least MAX_AGE before the oldest wanted slot.
+        foretold: FORETOLD of `convert.forecast.live`.
         abilities: of the protocol.
         length: slot length.
         margin: how long before its slot a forecast must be there.
     """
-    if not wanted or measured.is_empty():
-        return []
-    asked = pl.DataFrame(
-        {
-            "asset_id": [t.asset_id for t in wanted],
-            "slot_start": pl.Series([t.slot_start for t in wanted], dtype=measured.schema["slot_start"]),
-        }
-    ).with_columns(newest=pl.col("slot_start") - 2 * length)
-    known = measured.select("asset_id", "energy_wh", "quality", source_slot="slot_start").sort("source_slot")
-    matched = (
-        asked.sort("newest")
-        .join_asof(
-            known, left_on="newest", right_on="source_slot", by="asset_id", strategy="backward", check_sortedness=False
-        )
-        .filter(pl.col("slot_start") - pl.col("source_slot") <= MAX_AGE)
-    )
     rows = []
-    for asset_id, slot_start, energy_wh, quality, source_slot in matched.select(
-        "asset_id", "slot_start", "energy_wh", "quality", "source_slot"
-    ).iter_rows():
-        window = forecast_window(slot_start, length=length, margin=margin, abilities=abilities)
+    for slot in foretold.iter_rows(named=True):
+        window = forecast_window(slot["slot_start"], length=length, margin=margin, abilities=abilities)
         rows.append(
             {
-                "asset_id": asset_id,
-                "slot_start": slot_start,
+                **slot,
                 "quantity": Quantity.FORECAST.value,
-                "energy_wh": energy_wh,
-                "source_slot": source_slot,
-                "quality": quality,
-                "method": "persistence",
                 "opens_at": window.opens_at,
                 "closes_at": window.closes_at,
             }

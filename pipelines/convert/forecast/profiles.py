@@ -1,6 +1,7 @@
 """Standard load profiles of the German BDEW: what a like customer uses, for assets that have no measurements yet."""
 
 import functools
+import math
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from importlib import resources
@@ -17,12 +18,13 @@ QUARTERS = 96
 _WEEKDAYS = {WORKDAY: 1, SATURDAY: 6, SUNDAY: 7}
 """Day type -> the weekday under which the table lists it."""
 
-_PROFILES = ("h0", "g0", "g1", "g2", "g3", "g4", "g5", "g6", "l0", "l1", "l2")
+PROFILES = ("h0", "g0", "g1", "g2", "g3", "g4", "g5", "g6", "l0", "l1", "l2")
+"""Household, trade, farm."""
 
 
 def known_profile(name: str) -> bool:
     """The table has a profile of this name."""
-    return name in _PROFILES
+    return name in PROFILES
 
 
 def profile_energy(
@@ -40,11 +42,12 @@ def profile_energy(
         calendar: of the community.
     """
     zone, minutes = ZoneInfo(calendar.zone), int(calendar.length / timedelta(minutes=1))
+    step = math.gcd(minutes, 15)
     energies = []
     for start in slots:
-        quarters = [_quarter(start + timedelta(minutes=m), zone) for m in range(minutes)]
+        quarters = [_quarter(start + timedelta(minutes=m), zone) for m in range(0, minutes, step)]
         shares = [_year(profile, day.year, calendar.holidays_of)[day.timetuple().tm_yday - 1, q] for day, q in quarters]
-        energies.append(sum(shares) / 15 * annual_kwh * 1000)
+        energies.append(sum(shares) * step / 15 * annual_kwh * 1000)
     return np.array(energies, dtype=np.float64)
 
 
@@ -80,7 +83,7 @@ def _table() -> dict[tuple[str, int, str], npt.NDArray[np.float64]]:
     return {
         (str(season), int(weekday), name): part[name].to_numpy().astype(np.float64)
         for (season, weekday), part in frame.group_by("period", "weekday", maintain_order=True)
-        for name in _PROFILES
+        for name in PROFILES
     }
 
 
