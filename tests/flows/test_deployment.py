@@ -43,6 +43,16 @@ def prefect(server: PrefectServer, *arguments: str) -> str:
     return done.stdout
 
 
+def run(server: PrefectServer, deployment: str, place: Place, *, at: str) -> None:
+    prefect(server, "deployment", "run", deployment, "--param", f"community={place.file}", "--param", f"at={at}")
+
+
+def completed(api: httpx.Client) -> list[dict[str, Any]]:
+    wanted = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
+    found: list[dict[str, Any]] = api.post("/flow_runs/filter", json=wanted).json()
+    return found
+
+
 @pytest.mark.prefect
 def test_deployed_feed_run_by_a_worker_reaches_the_exchange(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -67,6 +77,7 @@ def test_deployed_feed_run_by_a_worker_reaches_the_exchange(
                     "grid-fees",
                     "archive",
                     "listen",
+                    "quality",
                 }
             )
             schedules = {name: one["schedules"] for name, one in deployments.items()}
@@ -75,24 +86,14 @@ def test_deployed_feed_run_by_a_worker_reaches_the_exchange(
             assert schedules["backfill"] == []
             assert schedules["grid-fees"][0]["schedule"]["interval"] == 900
             assert schedules["archive"][0]["schedule"]["cron"] == "20 3 * * *"
+            assert schedules["quality"][0]["schedule"]["cron"] == "40 4 * * *"
             # The schedules would start runs on a community that isn't there.
-            for name in ("feed", "reconcile", "grid-fees", "archive", "listen"):
+            for name in ("feed", "reconcile", "grid-fees", "archive", "listen", "quality"):
                 api.post(f"/deployments/{deployments[name]['id']}/pause_deployment").raise_for_status()
 
-            prefect(
-                server,
-                "deployment",
-                "run",
-                "feed/feed",
-                "--param",
-                f"community={place.file}",
-                "--param",
-                "at=2016-10-29T21:47:00Z",
-            )
+            run(server, "feed/feed", place, at="2016-10-29T21:47:00Z")
             prefect(server, "worker", "start", "--pool", "slotfeed", "--run-once")
-            runs = api.post(
-                "/flow_runs/filter", json={"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
-            ).json()
+            runs = completed(api)
             assert [run["parameters"]["community"] for run in runs] == [str(place.file)]
             tasks = api.post("/task_runs/filter", json={}).json()
             assert sorted(task["name"].split("-")[0] for task in tasks) == ["collect", "convert", "deliver", "validate"]
@@ -102,7 +103,21 @@ def test_deployed_feed_run_by_a_worker_reaches_the_exchange(
             assert artifacts["feed-table"]["data"].count('"state"') == 36
             assert "hush-hush" not in str(artifacts) + str(runs) + str(tasks)
 
+            run(server, "quality/quality", place, at="2016-10-31T07:00:00Z")
+            prefect(server, "worker", "start", "--pool", "slotfeed", "--run-once")
+            assert len(completed(api)) == 2
+            artifacts = {one["key"]: one for one in api.post("/artifacts/filter", json={}).json()}
+            pages = place.folder / "quality"
+            assert (pages / "report.html").as_uri() in artifacts["quality-report"]["data"]
+            assert (pages / "docs" / "index.html").as_uri() in artifacts["quality-docs"]["data"]
+            assert "judged" in artifacts["quality-summary"]["data"]
+            assert (pages / "report.html").is_file()
+            assert (pages / "docs" / "index.html").is_file()
+
     with place.store() as store, store.reading() as connection:
         state = col(SubmissionRow.state)
         assert connection.execute(select(state, func.count()).group_by(state)).all() == [(State.ACCEPTED, 36)]
-        assert connection.execute(select(col(RunRow.command), col(RunRow.outcome))).all() == [("feed", "ok")]
+        assert connection.execute(select(col(RunRow.command), col(RunRow.outcome))).all() == [
+            ("feed", "ok"),
+            ("quality", "ok"),
+        ]
