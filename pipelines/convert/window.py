@@ -3,10 +3,11 @@
 from datetime import datetime, timedelta
 
 import polars as pl
-from sqlalchemy import Connection, ScalarSelect, Select, and_, column, func, select, values
+from sqlalchemy import Connection, ScalarSelect, Select, and_, func, select
 from sqlmodel import col
 
 from pipelines.community import Community
+from pipelines.convert.asked import asked
 from pipelines.frames import INSTANT
 from pipelines.slots import slot_floor
 from pipelines.store import USABLE, ReadingRow, read_frame, table_of
@@ -25,8 +26,6 @@ LOADED = pl.Schema(
         "series_start": pl.String(),
     }
 )
-BATCH = 5_000
-"""Streams per query: SQLite takes 32,766 parameters, and each stream needs three."""
 
 
 def oldest_unslotted(connection: Connection) -> datetime | None:
@@ -99,8 +98,7 @@ def load_readings(connection: Connection, stretches: pl.DataFrame) -> pl.DataFra
         LOADED joined with asset_id, sign and two_way: one row per use of a reading by an asset.
     """
     bounds = stretches.group_by("stream_id").agg(pl.col("first").min(), pl.col("end").max()).rows()
-    parts = [read_frame(connection, _within(bounds[i : i + BATCH]), LOADED) for i in range(0, len(bounds), BATCH)]
-    readings = pl.concat(parts) if parts else LOADED.to_frame()
+    readings = read_frame(connection, _within(connection, bounds), LOADED) if bounds else LOADED.to_frame()
     return stretches.select("asset_id", "stream_id", "sign", "two_way").join(readings, on="stream_id")
 
 
@@ -142,17 +140,15 @@ def _neighbour(stream_id: object, instant: object, *, before: bool, inclusive: b
     return nearest
 
 
-def _within(bounds: list[tuple[str, datetime, datetime]]) -> Select[tuple[object, ...]]:
+def _within(connection: Connection, bounds: list[tuple[str, datetime, datetime]]) -> Select[tuple[object, ...]]:
     table = table_of(ReadingRow)
-    asked = (
-        values(column("stream_id", table.c.stream_id.type), column("a", table.c.ts.type), column("b", table.c.ts.type))
-        .data(bounds)
-        .cte("asked")
+    wanted = asked(
+        connection, {"stream_id": table.c.stream_id.type, "a": table.c.ts.type, "b": table.c.ts.type}, bounds
     )
     widened = select(
-        asked.c.stream_id,
-        func.coalesce(_neighbour(asked.c.stream_id, asked.c.a, before=True, inclusive=True), asked.c.a).label("a"),
-        func.coalesce(_neighbour(asked.c.stream_id, asked.c.b, before=False, inclusive=True), asked.c.b).label("b"),
+        wanted.c.stream_id,
+        func.coalesce(_neighbour(wanted.c.stream_id, wanted.c.a, before=True, inclusive=True), wanted.c.a).label("a"),
+        func.coalesce(_neighbour(wanted.c.stream_id, wanted.c.b, before=False, inclusive=True), wanted.c.b).label("b"),
     ).cte("widened")
     return (
         select(*(table.c[name] for name in LOADED.names()))

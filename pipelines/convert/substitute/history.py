@@ -1,13 +1,13 @@
 """Good slots of the weeks before a gap, from the store."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Select, and_, column, select, values
+from sqlalchemy import Connection, Select, and_, select
 
 from pipelines.community import Community
+from pipelines.convert.asked import asked
 from pipelines.convert.methods import Method
 from pipelines.convert.standing import CURRENT
 from pipelines.convert.substitute.like_days import BIN, US, good_history, instants, with_bins
@@ -74,13 +74,13 @@ def _stored(connection: Connection, community: Community, units: pl.DataFrame, w
         return _numbered(CURRENT.to_frame(), units, community)
     ranges = [(asset, _instant(a), _instant(b)) for asset, a, b in units.select("asset_id", "a", "b").iter_rows()]
     if len(wanted) > FEW:
-        return _numbered(_newest(connection, _between(ranges)), units, community)
+        return _numbered(_newest(connection, _between(connection, ranges)), units, community)
     table = table_of(SlotEnergyRow)
     some = _newest(connection, _columns().where(table.c.asset_id.in_(asset_ids), table.c.slot_start.in_(wanted)))
     # Whether an evenly spread slot has a shape is told by its neighbours.
     uncertain = set(some.filter(pl.col("method") == Method.INTERPOLATED)["asset_id"])
     if uncertain:
-        whole = _newest(connection, _between(one for one in ranges if one[0] in uncertain))
+        whole = _newest(connection, _between(connection, [one for one in ranges if one[0] in uncertain]))
         some = pl.concat([some.filter(~pl.col("asset_id").is_in(list(uncertain))), whole])
     return _numbered(some, units, community)
 
@@ -106,19 +106,12 @@ def _columns() -> Select[Any]:
     return select(*(table.c[name] for name in CURRENT.names()))
 
 
-def _between(ranges: Iterable[tuple[str, datetime, datetime]]) -> Select[Any]:
+def _between(connection: Connection, ranges: list[tuple[str, datetime, datetime]]) -> Select[Any]:
     table = table_of(SlotEnergyRow)
-    asked = (
-        values(
-            column("asset_id", table.c.asset_id.type),
-            column("a", table.c.slot_start.type),
-            column("b", table.c.slot_start.type),
-        )
-        .data(list(ranges))
-        .cte("asked")
-    )
+    instant = table.c.slot_start.type
+    wanted = asked(connection, {"asset_id": table.c.asset_id.type, "a": instant, "b": instant}, ranges)
     return _columns().join(
-        asked, and_(table.c.asset_id == asked.c.asset_id, table.c.slot_start.between(asked.c.a, asked.c.b))
+        wanted, and_(table.c.asset_id == wanted.c.asset_id, table.c.slot_start.between(wanted.c.a, wanted.c.b))
     )
 
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, and_, column, func, literal, or_, select, values
+from sqlalchemy import CTE, ColumnElement, Connection, ScalarSelect, and_, func, literal, or_, select
 
+from pipelines.convert.asked import asked
 from pipelines.convert.methods import FILLING, Method
 from pipelines.convert.standing import COMPLETE
 from pipelines.store import USABLE, ReadingRow, SlotEnergyRow, table_of
@@ -14,8 +15,8 @@ T = TypeVar("T")
 Range = tuple[str, datetime, datetime]
 """asset_id, and its slots from a start up to a slot boundary."""
 
-BATCH = 5_000
-"""Keys per query: SQLite takes 32,766 parameters."""
+BATCH = 20_000
+"""Keys per query."""
 
 
 def last_readings(connection: Connection, stream_ids: list[str]) -> dict[str, datetime]:
@@ -29,8 +30,8 @@ def last_readings(connection: Connection, stream_ids: list[str]) -> dict[str, da
 
     found: dict[str, datetime] = {}
     for keys in _batches(sorted(set(stream_ids))):
-        asked = values(column("key", table.c.stream_id.type)).data([(key,) for key in keys]).cte("asked")
-        query = select(asked.c.key, newest(asked.c.key).label("last"))
+        wanted = asked(connection, {"key": table.c.stream_id.type}, [(key,) for key in keys])
+        query = select(wanted.c.key, newest(wanted.c.key).label("last"))
         found |= {key: last for key, last in connection.execute(query) if last is not None}
     return found
 
@@ -54,7 +55,7 @@ def with_gaps(connection: Connection, ranges: list[Range], *, length: timedelta)
     table, newer = table_of(SlotEnergyRow), table_of(SlotEnergyRow).alias()
     found: list[Range] = []
     for part in _batches([one for one in ranges if one[1] < one[2]]):
-        asked = _asked(part)
+        wanted = _asked(connection, part)
         current = ~(
             select(newer.c.version)
             .where(
@@ -65,17 +66,17 @@ def with_gaps(connection: Connection, ranges: list[Range], *, length: timedelta)
             .exists()
         )
         query = (
-            select(asked.c.number, func.count())
+            select(wanted.c.number, func.count())
             .join(
                 table,
                 and_(
-                    table.c.asset_id == asked.c.asset_id,
-                    table.c.slot_start >= asked.c.a,
-                    table.c.slot_start < asked.c.b,
+                    table.c.asset_id == wanted.c.asset_id,
+                    table.c.slot_start >= wanted.c.a,
+                    table.c.slot_start < wanted.c.b,
                 ),
             )
             .where(table.c.coverage >= COMPLETE, ~table.c.method.contains(Method.LIKE_DAY.value), current)
-            .group_by(asked.c.number)
+            .group_by(wanted.c.number)
         )
         whole = dict(connection.execute(query).tuples().all())
         found += [one for number, one in enumerate(part) if whole.get(number, 0) * length < one[2] - one[1]]
@@ -88,28 +89,21 @@ def _newest_slots(
     table = table_of(SlotEnergyRow)
     found: dict[str, datetime] = {}
     for part in _batches(ranges):
-        asked = _asked(part)
-        mine = select(table.c.slot_start).where(table.c.asset_id == asked.c.asset_id, table.c.slot_start < asked.c.b)
+        wanted = _asked(connection, part)
+        mine = select(table.c.slot_start).where(table.c.asset_id == wanted.c.asset_id, table.c.slot_start < wanted.c.b)
         if only is not None:
             mine = mine.where(only)
         newest = mine.order_by(table.c.slot_start.desc()).limit(1).scalar_subquery()
-        query = select(asked.c.asset_id, newest.label("last"))
+        query = select(wanted.c.asset_id, newest.label("last"))
         found |= {asset_id: last for asset_id, last in connection.execute(query) if last is not None}
     return found
 
 
-def _asked(part: list[Range]) -> Any:  # noqa: ANN401 - a CTE of literal rows
+def _asked(connection: Connection, part: list[Range]) -> CTE:
     table = table_of(SlotEnergyRow)
-    return (
-        values(
-            column("number", table.c.version.type),
-            column("asset_id", table.c.asset_id.type),
-            column("a", table.c.slot_start.type),
-            column("b", table.c.slot_start.type),
-        )
-        .data([(number, *one) for number, one in enumerate(part)])
-        .cte("asked")
-    )
+    instant = table.c.slot_start.type
+    types = {"number": table.c.version.type, "asset_id": table.c.asset_id.type, "a": instant, "b": instant}
+    return asked(connection, types, [(number, *one) for number, one in enumerate(part)])
 
 
 def _batches(items: list[T]) -> Iterable[list[T]]:
