@@ -3,14 +3,12 @@
 It judges frames that `pipelines.validate.days.exchange` made: our value of a slot beside the exchange's.
 """
 
-from typing import Any
-
 import great_expectations as gx
 import great_expectations.expectations as gxe
 
 from expectations.metering import ExpectValueWithinLimits
-from expectations.names import EXCHANGE_CHECKS, Check
-from expectations.readings import GX_SEVERITY
+from expectations.named import Named, suite_of
+from expectations.names import Check, Suite
 from expectations.slots import ExpectAcceptedValueToBeHeld, ExpectDifferenceToHaveCause
 
 WITH_LIMITS = (Check.EXCHANGE_EQUAL, Check.EXCHANGE_DEMAND, Check.READ_BACK_FRESH)
@@ -37,7 +35,7 @@ def suite() -> gx.ExpectationSuite:
 
     Two expectations share `exchange_sound`: a number, and not below zero.
     """
-    named: list[tuple[Check, Any, dict[str, Any]]] = [
+    named: list[Named] = [
         (
             Check.EXCHANGE_PRESENT,
             ExpectAcceptedValueToBeHeld,
@@ -56,16 +54,4 @@ def suite() -> gx.ExpectationSuite:
         ),
         (Check.DIFFERENCE_EXPLAINED, ExpectDifferenceToHaveCause, {"column_list": ["differs", "diagnosis"]}),
     ]
-    return gx.ExpectationSuite(
-        name="exchange_match", expectations=[_expectation(check, kind, arguments) for check, kind, arguments in named]
-    )
-
-
-def _expectation(check: Check, kind: Any, arguments: dict[str, Any]) -> Any:  # noqa: ANN401 - untyped library
-    meaning = EXCHANGE_CHECKS[check]
-    return kind(
-        **arguments,
-        meta={"check": check.value, "title": meaning.title, "vee": meaning.vee},
-        description=meaning.explanation,
-        severity=GX_SEVERITY[meaning.severity],
-    )
+    return suite_of(Suite.EXCHANGE_MATCH, named)

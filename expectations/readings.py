@@ -3,8 +3,6 @@
 It judges frames that `pipelines.validate.prepare` made: readings with what the checks need beside them.
 """
 
-from typing import Any
-
 import great_expectations as gx
 import great_expectations.expectations as gxe
 
@@ -16,7 +14,8 @@ from expectations.metering import (
     ExpectUnitToFitKind,
     ExpectValueWithinLimits,
 )
-from expectations.names import READING_CHECKS, Check, Severity
+from expectations.named import Named, suite_of
+from expectations.names import Check, Suite
 
 WITH_LIMITS = (Check.NOT_FROM_FUTURE, Check.NOT_AGES_OLD, Check.WITHIN_RATED_POWER)
 """Checks that compare with what the community file says of the stream's asset."""
@@ -45,15 +44,13 @@ COLUMNS = (
 )
 """Columns that the suite looks at."""
 
-GX_SEVERITY = {Severity.REJECT: "critical", Severity.FLAG: "warning", Severity.INFORM: "info"}
-
 
 def suite() -> gx.ExpectationSuite:
     """The suite; each expectation carries its short name as `meta["check"]`.
 
     Two expectations share `key_not_null`: a key has two parts.
     """
-    named: list[tuple[Check, Any, dict[str, Any]]] = [
+    named: list[Named] = [
         (Check.KEY_NOT_NULL, gxe.ExpectColumnValuesToNotBeNull, {"column": "stream_id"}),
         (Check.KEY_NOT_NULL, gxe.ExpectColumnValuesToNotBeNull, {"column": "ts"}),
         (Check.KEY_UNIQUE, gxe.ExpectColumnValuesToBeBetween, {"column": "rivals", "max_value": 1}),
@@ -102,16 +99,4 @@ def suite() -> gx.ExpectationSuite:
             {"column_list": ["rank", "standing_rank", "change"], "changed_by": CHANGED_BY},
         ),
     ]
-    return gx.ExpectationSuite(
-        name="readings", expectations=[_expectation(check, kind, arguments) for check, kind, arguments in named]
-    )
-
-
-def _expectation(check: Check, kind: Any, arguments: dict[str, Any]) -> Any:  # noqa: ANN401 - untyped library
-    meaning = READING_CHECKS[check]
-    return kind(
-        **arguments,
-        meta={"check": check.value, "title": meaning.title, "vee": meaning.vee},
-        description=meaning.explanation,
-        severity=GX_SEVERITY[meaning.severity],
-    )
+    return suite_of(Suite.READINGS, named)

@@ -3,15 +3,13 @@
 It judges frames that `pipelines.validate.days.slots` made: slots with what the checks need beside them.
 """
 
-from typing import Any
-
 import great_expectations as gx
 import great_expectations.expectations as gxe
 
 from expectations.limits import USABLE_QUALITIES
 from expectations.metering import ExpectValueWithinLimits
-from expectations.names import SLOT_CHECKS, Check
-from expectations.readings import GX_SEVERITY
+from expectations.named import Named, suite_of
+from expectations.names import Check, Suite
 from expectations.slots import ExpectAllToBePresent
 
 WITH_LIMITS = (
@@ -49,7 +47,7 @@ def suite() -> gx.ExpectationSuite:
 
     Four expectations share `slot_sound`: of energy, coverage and quality.
     """
-    named: list[tuple[Check, Any, dict[str, Any]]] = [
+    named: list[Named] = [
         (Check.SLOT_SOUND, gxe.ExpectColumnValuesToBeInSet, {"column": "energy_number", "value_set": ["finite"]}),
         (Check.SLOT_SOUND, gxe.ExpectColumnValuesToBeBetween, {"column": "energy_wh", "min_value": 0}),
         (Check.SLOT_SOUND, gxe.ExpectColumnValuesToBeBetween, {"column": "coverage", "min_value": 0, "max_value": 1}),
@@ -65,16 +63,4 @@ def suite() -> gx.ExpectationSuite:
             for check in WITH_LIMITS
         ),
     ]
-    return gx.ExpectationSuite(
-        name="slot_energy", expectations=[_expectation(check, kind, arguments) for check, kind, arguments in named]
-    )
-
-
-def _expectation(check: Check, kind: Any, arguments: dict[str, Any]) -> Any:  # noqa: ANN401 - untyped library
-    meaning = SLOT_CHECKS[check]
-    return kind(
-        **arguments,
-        meta={"check": check.value, "title": meaning.title, "vee": meaning.vee},
-        description=meaning.explanation,
-        severity=GX_SEVERITY[meaning.severity],
-    )
+    return suite_of(Suite.SLOT_ENERGY, named)
