@@ -89,8 +89,9 @@ def _cut(spans_: pl.LazyFrame, slot_us: int) -> pl.LazyFrame:
 
     across = (
         numbered.filter(pl.col("first") != pl.col("last"))
-        .with_columns(slot=pl.int_ranges("first", pl.col("last") + 1))
-        .explode("slot")
+        .with_columns(number=pl.int_ranges(0, pl.col("last") - pl.col("first") + 1))
+        .explode("number")
+        .with_columns(slot=pl.col("first") + pl.col("number"))
         .with_columns(
             a=pl.max_horizontal("t0", pl.col("slot") * slot_us),
             b=pl.min_horizontal("t1", (pl.col("slot") + 1) * slot_us),

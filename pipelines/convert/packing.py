@@ -114,8 +114,8 @@ def lay_out(coded: pl.DataFrame, *, slot_us: int) -> tuple[Axis, dict[Shape, pl.
     origin_us = low // slot_us * slot_us
     stretch_us = ((last + (longest or 0) - origin_us) // slot_us + 1) * slot_us
     wide = uses.height * stretch_us >= FITS
-    at = use.cast(pl.Int128 if wide else pl.Int64) * stretch_us + (coded["ts"] - origin_us)
-    laid = coded.select(at.alias("at"), "value", "mark", "shape", "length_us")
+    at = pl.col("use").cast(pl.Int128 if wide else pl.Int64) * stretch_us + (pl.col("ts") - origin_us)
+    laid = coded.with_columns(use.alias("use")).select("value", "mark", "shape", "length_us", at=at)
     shapes = [Shape(number) for number in laid["shape"].unique().sort()]
     return (
         Axis(origin_us, slot_us, stretch_us, uses),
