@@ -16,6 +16,7 @@ import typer
 from flows import screens
 from flows.archive_cli import archive
 from flows.assets_cli import assets
+from flows.backtest_cli import backtest
 from flows.exchange_cli import aggregators
 from flows.grid_cli import grid_fees
 from flows.listen_cli import listen
@@ -42,6 +43,7 @@ app.command()(listen)
 app.command()(quality)
 app.command()(findings)
 app.command()(checks)
+app.command()(backtest)
 app.add_typer(assets, name="assets")
 app.add_typer(grid_fees, name="grid-fees")
 app.add_typer(archive, name="archive")

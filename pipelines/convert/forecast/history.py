@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 import polars as pl
-from sqlalchemy import Connection, func, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, cast, func, select
 
 from pipelines.community import Asset, AssetType, Community
 from pipelines.convert.forecast.features import TYPES
@@ -100,17 +100,31 @@ def read_slots(
     `posting` is as of `standing.sendable`.
     """
     table = table_of(SlotEnergyRow)
-    parts = []
-    for i in range(0, len(asset_ids), CHUNK):
-        some = table.c.asset_id.in_(asset_ids[i : i + CHUNK])
-        for first, last in spans:
-            query = select(*(table.c[name] for name in CURRENT.names())).where(
-                some, table.c.slot_start.between(first, last)
-            )
-            parts.append(read_frame(connection, query, CURRENT))
-    found = pl.concat(parts) if parts else CURRENT.to_frame()
+    names = [name for name in CURRENT.names() if name != "slot_start"]
+    columns = [*(table.c[name] for name in names), _epoch_s(connection, table.c.slot_start)]
+    schema = pl.Schema({**{name: CURRENT[name] for name in names}, "at_s": pl.Int64()})
+    parts = [
+        read_frame(
+            connection,
+            select(*columns).where(
+                table.c.asset_id.in_(asset_ids[i : i + CHUNK]), table.c.slot_start.between(first, last)
+            ),
+            schema,
+        )
+        for i in range(0, len(asset_ids), CHUNK)
+        for first, last in spans
+    ]
+    found = pl.concat(parts) if parts else schema.to_frame()
+    found = found.with_columns(slot_start=pl.from_epoch("at_s").dt.replace_time_zone("UTC").cast(INSTANT))
     newest = found.filter(pl.col("version") == pl.col("version").max().over("asset_id", "slot_start"))
-    return sendable(newest, posting=posting)
+    return sendable(newest.select(CURRENT.names()), posting=posting)
+
+
+def _epoch_s(connection: Connection, column: ColumnElement[datetime]) -> ColumnElement[int]:
+    """An instant as seconds since 1970, made by the database: a million instants in Python's own form take seconds."""
+    if connection.dialect.name == "sqlite":
+        return cast(func.strftime("%s", column), Integer)
+    return cast(func.extract("epoch", column), BigInteger)
 
 
 def grid_of(

@@ -19,17 +19,17 @@ def days_before(slot: datetime) -> list[datetime]:
 @pytest.mark.parametrize(
     "local",
     [
-        datetime(2016, 3, 27, 12, 15),
-        datetime(2016, 3, 28, 3, 30),
-        datetime(2016, 10, 30, 12, 15),
-        datetime(2016, 10, 31, 1, 45),
-        datetime(2016, 6, 1, 0, 0),
+        datetime(2016, 3, 27, 12, 15, tzinfo=ZONE),
+        datetime(2016, 3, 28, 3, 30, tzinfo=ZONE),
+        datetime(2016, 10, 30, 12, 15, tzinfo=ZONE),
+        datetime(2016, 10, 31, 1, 45, tzinfo=ZONE),
+        datetime(2016, 6, 1, 0, 0, tzinfo=ZONE),
     ],
 )
 def test_earlier_days_are_looked_at_by_the_clock_on_the_wall(local: datetime) -> None:
-    found = days_before(local.replace(tzinfo=ZONE).astimezone(UTC))
+    found = days_before(local.astimezone(UTC))
     # Independently: Python's own wall-clock arithmetic.
-    expected = [(local - timedelta(days=k)).replace(tzinfo=ZONE).astimezone(UTC) for k in range(1, 8)]
+    expected = [(local - timedelta(days=k)).astimezone(UTC) for k in range(1, 8)]
     assert found == expected
 
 
