@@ -13,7 +13,7 @@ from pipelines.validate.days.calendar import Days, slots_of
 from pipelines.validate.days.channels import channels_present, register_sums
 from pipelines.validate.days.exchange import prepare_exchange, rated_assets
 from pipelines.validate.days.figures import WHOLE
-from pipelines.validate.days.slots import PRESENT, SUMS, assets_of, prepare_slots, slot_grid
+from pipelines.validate.days.slots import PRESENT, SUMS, assets_of, limits_of, prepare_slots, slot_grid
 
 ASSETS_AT_ONCE = 500
 """Assets whose three weeks are in memory at a time: a million slots."""
@@ -52,45 +52,63 @@ def prepared_parts(
         at_once: assets in a part.
     """
     known = assets_of(community)
-    since = reading.read_since(connection, known["asset_id"].to_list())
-    calendar = slots_of(days.with_history, community)
-    for some in known.join(since, on="asset_id", how="semi", maintain_order="left").iter_slices(at_once):
-        yield _part(connection, community, days, some, since=since, calendar=calendar, now=now)
+    context = _Context(
+        community=community,
+        days=days,
+        calendar=slots_of(days.with_history, community),
+        since=reading.read_since(connection, known["asset_id"].to_list()),
+        limits=limits_of(community),
+        rated=rated_assets(community),
+        now=now,
+    )
+    for some in known.join(context.since, on="asset_id", how="semi", maintain_order="left").iter_slices(at_once):
+        yield _part(connection, context, some)
 
 
-def _part(
-    connection: Connection,
-    community: Community,
-    days: Days,
-    assets: pl.DataFrame,
-    *,
-    since: pl.DataFrame,
-    calendar: pl.DataFrame,
-    now: datetime,
-) -> Prepared:
+@dataclass(frozen=True, kw_only=True)
+class _Context:
+    """What all parts share."""
+
+    community: Community
+    days: Days
+    calendar: pl.DataFrame
+    since: pl.DataFrame
+    limits: pl.DataFrame
+    rated: pl.DataFrame
+    now: datetime
+
+
+def _part(connection: Connection, context: _Context, assets: pl.DataFrame) -> Prepared:
     asset_ids = assets["asset_id"].to_list()
+    community, days, calendar = context.community, context.days, context.calendar
     zone, length = community.community.time_zone, community.slot_length
     begin, _ = days.with_history.bounds(zone)
     start, end = days.bounds(zone)
     current = reading.read_slots(connection, asset_ids, start=begin, end=end)
-    grid = slot_grid(current, since, calendar, assets, slot_length=length)
-    present = _present(connection, community, grid, start=start, end=end)
-    sums = _sums(connection, community, asset_ids, calendar, days)
+    grid = slot_grid(current, context.since, calendar, assets, slot_length=length)
     submitted = reading.read_submitted(connection, asset_ids, start=start, end=end)
     held = reading.read_held(connection, asset_ids, start=start, end=end)
     exchange = prepare_exchange(
         calendar.filter(pl.col("slot_start") >= start),
-        rated_assets(community).filter(pl.col("asset_id").is_in(asset_ids)),
+        context.rated.join(assets.select("asset_id"), on="asset_id", how="semi"),
         reading.read_live(connection, asset_ids),
         submitted=pl.concat([reading.read_last_sent(connection, asset_ids, before=start), submitted]),
         held=held,
         listed=reading.read_listed(connection, asset_ids, start=start, end=end),
-        now=now,
+        now=context.now,
+        slot_length=length,
+    )
+    slots = prepare_slots(
+        grid,
+        limits=context.limits.join(assets.select("asset_id"), on="asset_id", how="semi"),
+        present=_present(connection, community, grid, start=start, end=end),
+        sums=_sums(connection, community, asset_ids, calendar, days),
+        days=days,
         slot_length=length,
     )
     return Prepared(
         asset_ids=asset_ids,
-        slots=prepare_slots(grid, present, sums, days, slot_length=length),
+        slots=slots,
         exchange=exchange,
         submitted=submitted,
         held=held,

@@ -25,6 +25,7 @@ from pipelines.store import (
 )
 from pipelines.validate.days.channels import MARKS, REGISTERS
 from pipelines.validate.days.exchange import SENT
+from pipelines.validate.days.packed import read_packed_slots
 from pipelines.validate.days.slots import CURRENT, SINCE
 
 LIVE = pl.Schema({"asset_id": pl.String(), "live_since": INSTANT})
@@ -102,11 +103,8 @@ def read_live(connection: Connection, asset_ids: Sequence[str]) -> pl.DataFrame:
 
 def read_slots(connection: Connection, asset_ids: Sequence[str], *, start: datetime, end: datetime) -> pl.DataFrame:
     """The newest version of each slot that starts in [start, end): a frame of `CURRENT`."""
-    row = table_of(SlotEnergyRow)
-    schema = pl.Schema({**CURRENT, "version": pl.Int64()})
-    query = select(*(row.c[name] for name in schema.names())).where(row.c.slot_start >= start, row.c.slot_start < end)
-    versions = _by_asset(connection, query, row.c.asset_id, asset_ids, schema)
-    return _newest(versions).select(CURRENT.names())
+    parts = [read_packed_slots(connection, some, start=start, end=end) for some in _portions(asset_ids)]
+    return pl.concat([CURRENT.to_frame(), *parts])
 
 
 def read_marks(connection: Connection, stream_ids: Sequence[str], *, start: datetime, end: datetime) -> pl.DataFrame:
@@ -132,7 +130,7 @@ def _readings(
 ) -> pl.DataFrame:
     row = table_of(ReadingRow)
     query = select(*(row.c[name] for name in schema.names())).where(
-        row.c.ts >= start, row.c.ts <= end, row.c.verdict.in_(USABLE), row.c.value.is_not_null()
+        row.c.ts >= start, row.c.ts <= end, row.c.verdict.in_(USABLE), row.c.value.is_not(None)
     )
     if kind is not None:
         query = query.where(row.c.kind == kind)
@@ -219,10 +217,6 @@ def read_severities(
         row.c.suite == suite, row.c.ts >= start, row.c.ts < end
     )
     return _by_asset(connection, query, row.c.asset_id, asset_ids, DAY_COUNTS)
-
-
-def _newest(versions: pl.DataFrame) -> pl.DataFrame:
-    return versions.filter(pl.col("version") == pl.col("version").max().over("asset_id", "slot_start"))
 
 
 def _by_asset(

@@ -10,8 +10,8 @@ SAME = 1e-6
 """Relative difference below which two energies are the same: what conversion rounds off."""
 
 NOTICEABLE = 0.05
-"""Share of the rated power from which on equal energies are looked at. Below, whole Wh are so coarse that stand-by
-looks constant: measured on SimBench, 13,000 runs of stand-by were found without it."""
+"""Share of the rated power from which on equal energies are looked at. Below, a register's steps are so coarse that
+stand-by looks constant. Ours: with registers of 10 Wh, a year of SimBench's loads has 51 false flags instead of 429."""
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)

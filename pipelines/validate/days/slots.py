@@ -42,24 +42,26 @@ def assets_of(community: Community) -> pl.DataFrame:
     """What the community file says of each asset.
 
     Returns:
-        A frame with the key `asset_id`: `name`, `type`, `rated_power_w`, `siblings_configured` (how many channels) and
-        the limits of the suite `slot_energy`.
+        A frame with the key `asset_id`: `type`, `rated_power_w`, `siblings_configured` (how many channels).
     """
     schema = pl.Schema(
         {
             "asset_id": pl.String(),
-            "name": pl.String(),
             "type": pl.String(),
             "rated_power_w": pl.Float64(),
             "siblings_configured": pl.Float64(),
         }
     )
     rows = [
-        (asset.asset_id, asset.name, asset.type.value, 1000.0 * asset.rated_power_kw, float(len(asset.streams)))
+        (asset.asset_id, asset.type.value, 1000.0 * asset.rated_power_kw, float(len(asset.streams)))
         for asset in community.assets
     ]
-    limits = limit_columns(community, Suite.SLOT_ENERGY)
-    return pl.DataFrame(rows, schema=schema, orient="row").join(limits, on="asset_id", how="left")
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def limits_of(community: Community) -> pl.DataFrame:
+    """The limits of every asset's checks: a frame as of `limit_columns`."""
+    return limit_columns(community, Suite.SLOT_ENERGY)
 
 
 def slot_grid(
@@ -90,12 +92,19 @@ def slot_grid(
 
 
 def prepare_slots(
-    grid: pl.DataFrame, present: pl.DataFrame, sums: pl.DataFrame, days: Days, *, slot_length: timedelta
+    grid: pl.DataFrame,
+    *,
+    limits: pl.DataFrame,
+    present: pl.DataFrame,
+    sums: pl.DataFrame,
+    days: Days,
+    slot_length: timedelta,
 ) -> pl.DataFrame:
     """Add the columns that the suite `slot_energy` looks at.
 
     Args:
         grid: what `slot_grid` returned, for the days and the three weeks before.
+        limits: what `limits_of` returned, or some of its rows.
         present: frame of `PRESENT`.
         sums: frame of `SUMS`.
         days: to be judged; the rows before are dropped.
@@ -122,6 +131,7 @@ def prepare_slots(
         .join(figures, on=list(DAY_KEY), how="left", maintain_order="left")
         .join(sums, on=list(DAY_KEY), how="left", maintain_order="left")
         .join(present, on=list(KEY), how="left", maintain_order="left")
+        .join(limits, on="asset_id", how="left", maintain_order="left")
         .with_columns(
             energy_number=pl.when(energy.is_nan())
             .then(pl.lit("NaN"))
