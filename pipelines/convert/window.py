@@ -153,5 +153,6 @@ def _within(connection: Connection, bounds: list[tuple[str, datetime, datetime]]
     return (
         select(*(table.c[name] for name in LOADED.names()))
         .join(widened, and_(table.c.stream_id == widened.c.stream_id, table.c.ts.between(widened.c.a, widened.c.b)))
-        .where(table.c.verdict.in_(USABLE))
+        # An expression, so that the index of verdicts isn't taken: nearly all readings are usable.
+        .where(table.c.verdict.concat("").in_(USABLE))
     )
