@@ -63,7 +63,11 @@ async def _beside(run: Run) -> list[Mapping[str, Any]]:
                 "would send (Wh)": round(row["energy_wh"], 3),
                 "exchange now (Wh)": None if now_wh is None else round(now_wh, 3),
                 "difference (Wh)": None if now_wh is None else round(row["energy_wh"] - now_wh, 3),
-                "measured in": f"{row['source_slot'].astimezone(zone):%H:%M %Z}",
+                "forecast by": row["method"].replace("_", " "),
+                # A standard profile rests on no measurement.
+                "measured in": None
+                if row["source_slot"] == row["slot_start"]
+                else f"{row['source_slot'].astimezone(zone):%m-%d %H:%M %Z}",
             }
         )
     return rows

@@ -53,10 +53,12 @@ def write_backtest_chart(rows: Iterable[Mapping[str, Any]], *, title: str, path:
         ),
     )
     bars = base.mark_bar(height=13).encode(color=alt.Color("colour:N", scale=None, legend=None))
-    labels = base.mark_text(align="left", dx=4, fontSize=10).encode(text="label:N")
+    label = {"align": "left", "dx": 4, "fontSize": 10}
+    halo = base.mark_text(**label, stroke="white", strokeWidth=4).encode(text="label:N")
+    labels = base.mark_text(**label).encode(text="label:N")
     line = alt.Chart().mark_rule(strokeDash=[3, 3], stroke="#555").encode(x=alt.datum(1.0))
     chart = (
-        alt.layer(bars, labels, line, data=alt.InlineData(values=drawn))
+        alt.layer(bars, line, halo, labels, data=alt.InlineData(values=drawn))
         .properties(width=420, height=110)
         .facet(row=alt.Row("type:N", sort=kinds, title=None, header=alt.Header(labelAngle=0, labelAlign="left")))
         .properties(title=title)
