@@ -10,7 +10,7 @@ The axis is of 64 bits as long as it fits, which is for 290,000 uses over a year
 """
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum
 
 import numpy as np
 import polars as pl
@@ -18,24 +18,36 @@ import polars as pl
 from pipelines.frames import Kind
 from pipelines.store import SeriesStart
 
-WH_PER_W_US = 1 / 3.6e9
-"""Wh of one watt over one microsecond."""
-
-RANK, RESET, ROLLOVER, TWO_WAY = 0b000111, 0b001000, 0b010000, 0b100000
-"""Bits of `mark`: rank of the quality, how a series starts, whether the channel counts both ways."""
+RANK, RESET, ROLLOVER, TWO_WAY = 0b0000_0111, 0b0000_1000, 0b0001_0000, 0b0010_0000
+REGISTER, POWER = 0b0100_0000, 0b1000_0000
+"""Bits of `mark`: rank of the quality, how a series starts, whether the channel counts both ways, and the kind: neither
+of the two is an interval's energy."""
 
 FITS = 2**63
 
 
-class Shape(IntEnum):
+class Shape(Enum):
     """What a reading tells, and so what it is paired with."""
 
-    REGISTER = 0
-    INTERVAL = 1
-    """Energy of a span, or the mean of its power, as energy."""
+    REGISTER = "register"
+    SPAN = "span"
+    """Energy of a span, or the mean of its power."""
 
-    SAMPLE = 2
+    SAMPLE = "sample"
     """Power at an instant."""
+
+
+def marked(bits: int) -> pl.Expr:
+    """Whether any of the bits is set in `mark`."""
+    return (pl.col("mark") & bits) > 0
+
+
+WHICH = {
+    Shape.REGISTER: marked(REGISTER),
+    Shape.SPAN: ~marked(REGISTER) & (pl.col("length_us") > 0).fill_null(value=False),
+    Shape.SAMPLE: marked(POWER) & pl.col("length_us").is_null(),
+}
+"""A span that ends before it begins is none of these, and neither is an interval without an end."""
 
 
 @dataclass(frozen=True)
@@ -62,72 +74,59 @@ class Axis:
 
 
 def code(readings: pl.LazyFrame) -> pl.LazyFrame:
-    """Readings with numbers instead of text; those that no energy can be made of are left out.
+    """Readings with numbers instead of text.
 
     Args:
         readings: as `spans` takes them.
 
     Returns:
-        asset_id, stream (Categorical), ts, length_us (of intervals), value (Wh, of samples W; signed), mark, shape.
+        asset_id, stream (Categorical), ts, length_us (null without an end), value (Wh, W; signed), mark.
     """
-    ts, kind, power = pl.col("ts"), pl.col("kind"), pl.col("kind") == Kind.POWER
-    length_us = pl.col("ts_end") - ts
-    is_span = (length_us > 0) & (power | (kind == Kind.INTERVAL))
-    shape = (
-        pl.when(kind == Kind.REGISTER)
-        .then(pl.lit(Shape.REGISTER, pl.UInt8))
-        .when(is_span)
-        .then(pl.lit(Shape.INTERVAL, pl.UInt8))
-        .when(power & length_us.is_null())
-        .then(pl.lit(Shape.SAMPLE, pl.UInt8))
-    )
-    value = pl.col("value") * pl.col("sign")
-    bits = (
-        (RESET, pl.col("series_start") == SeriesStart.RESET),
-        (ROLLOVER, pl.col("series_start") == SeriesStart.ROLLOVER),
-        (TWO_WAY, pl.col("two_way")),
-    )
+    bits = {
+        RESET: pl.col("series_start") == SeriesStart.RESET,
+        ROLLOVER: pl.col("series_start") == SeriesStart.ROLLOVER,
+        TWO_WAY: pl.col("two_way"),
+        REGISTER: pl.col("kind") == Kind.REGISTER,
+        POWER: pl.col("kind") == Kind.POWER,
+    }
     return readings.select(
         "asset_id",
         # Categories of its own, which go when the frame goes.
         stream=pl.col("stream_id").cast(pl.Categorical(pl.Categories.random())),
-        ts=ts,
-        length_us=pl.when(is_span).then(length_us),
-        value=pl.when(is_span & power).then(value * length_us * WH_PER_W_US).otherwise(value),
-        mark=pl.sum_horizontal(pl.col("rank").cast(pl.UInt8), *(given.cast(pl.UInt8) * bit for bit, given in bits)),
-        shape=shape,
-    ).filter(pl.col("shape").is_not_null())
+        ts="ts",
+        length_us=pl.col("ts_end") - pl.col("ts"),
+        value=pl.col("value") * pl.col("sign"),
+        mark=pl.sum_horizontal(pl.col("rank").cast(pl.UInt8), *(on.cast(pl.UInt8) * bit for bit, on in bits.items())),
+    )
 
 
 def lay_out(coded: pl.DataFrame, *, slot_us: int) -> tuple[Axis, dict[Shape, pl.LazyFrame]]:
     """Coded readings on the axis, in its order, each shape by itself.
 
     Returns:
-        The axis; for each shape that occurs: at (on the axis), length_us, value, mark.
+        The axis; for each shape that occurs: at (on the axis), value, mark, and length_us of spans.
     """
     if coded.is_empty():
         return Axis(0, slot_us, slot_us, coded.select("asset_id", stream_id=pl.col("stream").cast(pl.String))), {}
     uses, use = _uses(coded)
     low, last, longest = coded.select(
-        pl.col("ts").min(), last=pl.col("ts").max(), longest=pl.col("length_us").max()
+        low=pl.col("ts").min(), last=pl.col("ts").max(), longest=pl.col("length_us").max()
     ).row(0)
     origin_us = low // slot_us * slot_us
-    stretch_us = ((last + (longest or 0) - origin_us) // slot_us + 1) * slot_us
+    stretch_us = ((last + max(longest or 0, 0) - origin_us) // slot_us + 1) * slot_us
     wide = uses.height * stretch_us >= FITS
     at = pl.col("use").cast(pl.Int128 if wide else pl.Int64) * stretch_us + (pl.col("ts") - origin_us)
-    laid = coded.with_columns(use.alias("use")).select("value", "mark", "shape", "length_us", at=at)
-    shapes = [Shape(number) for number in laid["shape"].unique().sort()]
-    return (
-        Axis(origin_us, slot_us, stretch_us, uses),
-        {shape: _of_shape(laid, shape, alone=len(shapes) == 1) for shape in shapes},
-    )
+    laid = coded.with_columns(use.alias("use")).select("value", "mark", "length_us", at=at)
+    counts = laid.select(mask.sum().alias(shape.value) for shape, mask in WHICH.items()).row(0, named=True)
+    found = {shape: _of_shape(laid, shape, counts[shape.value]) for shape in WHICH if counts[shape.value]}
+    return Axis(origin_us, slot_us, stretch_us, uses), found
 
 
-def _of_shape(laid: pl.DataFrame, shape: Shape, *, alone: bool) -> pl.LazyFrame:
-    found = laid if alone else laid.filter(pl.col("shape") == shape)
-    needed = ["at", "value", "mark"] + ["length_us"] * (shape is Shape.INTERVAL)
+def _of_shape(laid: pl.DataFrame, shape: Shape, count: int) -> pl.LazyFrame:
+    found = laid.lazy() if count == laid.height else laid.lazy().filter(WHICH[shape])
+    needed = ["at", "value", "mark"] + ["length_us"] * (shape is Shape.SPAN)
     # The streaming engine sorts twice as fast.
-    return found.lazy().select(needed).sort("at").collect(engine="streaming").lazy()
+    return found.select(needed).sort("at").collect(engine="streaming").lazy()
 
 
 def _uses(coded: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:

@@ -19,11 +19,14 @@ from enum import IntFlag
 import polars as pl
 
 from expectations.limits import REGISTER_MODULI_WH, ROLLOVER_FROM
-from pipelines.convert.packing import RANK, RESET, ROLLOVER, TWO_WAY, WH_PER_W_US, Axis, Shape, code, lay_out
+from pipelines.convert.packing import POWER, RANK, RESET, ROLLOVER, TWO_WAY, Axis, Shape, code, lay_out, marked
 from pipelines.frames import QUALITY_RANK, Quality
 
 POWER_MAX_GAP = timedelta(minutes=30)
 """Sampled power says nothing about a longer silence. The number is ours: two slots of 15 minutes."""
+
+WH_PER_W_US = 1 / 3.6e9
+"""Wh of one watt over one microsecond."""
 
 SUBSTITUTED = QUALITY_RANK[Quality.SUBSTITUTED]
 
@@ -97,7 +100,7 @@ def spans_on_axis(axis: Axis, laid: dict[Shape, pl.LazyFrame]) -> pl.LazyFrame:
     Returns:
         t0, t1 (on the axis), energy_wh >= 0, skew, rank, method (a `Method`).
     """
-    of_shape = {Shape.REGISTER: _of_registers, Shape.INTERVAL: _of_intervals, Shape.SAMPLE: _of_samples}
+    of_shape = {Shape.REGISTER: _of_registers, Shape.SPAN: _of_intervals, Shape.SAMPLE: _of_samples}
     nothing = pl.LazyFrame(
         schema={
             "t0": pl.Int64(),
@@ -144,15 +147,18 @@ def _of_registers(ordered: pl.LazyFrame, axis: Axis) -> list[pl.LazyFrame]:
 
 def _of_intervals(ordered: pl.LazyFrame, axis: Axis) -> list[pl.LazyFrame]:
     """Spans that came as such, trimmed where they run into the one before: no time counts twice."""
-    end = pl.col("at") + pl.col("length_us")
+    end, told_us = pl.col("at") + pl.col("length_us"), pl.col("end") - pl.col("begin")
+    energy_wh = (
+        pl.when(marked(POWER))
+        .then(pl.col("value") * told_us * WH_PER_W_US)
+        .otherwise(pl.col("value") * (told_us / pl.col("length_us")))
+    )
     # What ends farthest on the axis so far is of the same use, or ends before this one's use begins.
     free = (
         ordered.with_columns(end=end, rank=_rank())
         .with_columns(begin=pl.max_horizontal("at", pl.col("end").cum_max().shift(1)))
         .filter(pl.col("begin") < pl.col("end"))
-        .with_columns(
-            energy_wh=pl.col("value") * ((pl.col("end") - pl.col("begin")) / pl.col("length_us")),
-        )
+        .with_columns(energy_wh=energy_wh)
     )
     return [_even(free, axis, t0="begin", t1="end", method=Method.INTERVAL)]
 
@@ -189,10 +195,9 @@ def _even(frame: pl.LazyFrame, axis: Axis, *, t0: str, t1: str, method: Method) 
 
 def _spans(frame: pl.LazyFrame, axis: Axis, *, t0: str, t1: str, method: Method) -> pl.LazyFrame:
     """A two-way channel counts what flows the other way as zero; a one-way one drops it."""
-    two_way = (pl.col("mark") & TWO_WAY) > 0
     long = pl.col(t1) - pl.col(t0) > axis.slot_us
     worst = pl.when(long).then(pl.lit(SUBSTITUTED, pl.UInt8)).otherwise(pl.lit(0, pl.UInt8))
-    return frame.filter(two_way | (pl.col("energy_wh") >= 0)).select(
+    return frame.filter(marked(TWO_WAY) | (pl.col("energy_wh") >= 0)).select(
         t0=pl.col(t0),
         t1=pl.col(t1),
         energy_wh=pl.col("energy_wh").clip(lower_bound=0.0),

@@ -17,7 +17,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from slots_data import write_readings
-from slots_one import ASSETS_AT_ONCE
+from slots_one import ASSETS_AT_ONCE, READINGS, STREAMS
 
 HERE = Path(__file__).parent
 NAMES = {
@@ -36,6 +36,7 @@ GOAL_MB = 1_000
 """Of the largest. Ours."""
 
 SAME_WH = 1e-6
+WARM_UP = 20_000
 WIDTH = 118
 STYLE: dict[str, Any] = {"box": box.SIMPLE, "padding": (0, 1, 0, 0), "pad_edge": False}
 
@@ -57,19 +58,19 @@ class Bench:
 
     def __init__(self, folder: Path, every_s: int, tell: Callable[[str], None]) -> None:
         self.folder, self.every_s, self.tell = folder, every_s, tell
+        self.warm_up = folder / "warm-up"
+        self.warm_up.mkdir()
+        self._write(self.warm_up, WARM_UP)
 
     def measure(self, readings: int, ways: Sequence[str], rounds: int) -> list[Run]:
         """Every way in turn, and all results held against each other."""
         self.tell(f"{readings:,} readings …")
-        file, streams = self.folder / "readings.parquet", self.folder / "streams.parquet"
-        written = write_readings(file, readings, every_s=self.every_s)
-        pairs = pl.scan_parquet(file).select("asset_id", "stream_id").unique()
-        pairs.group_by("asset_id").agg(streams=pl.len()).collect(engine="streaming").write_parquet(streams)
+        written = self._write(self.folder, readings)
         measured: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
         for number in range(rounds):
             for way in ways:
                 self.tell(f"{readings:,} readings, round {number + 1} of {rounds}, {NAMES[way]} …")
-                measured[way].append(self._run(way, file, streams))
+                measured[way].append(self._run(way))
         slots = self._compare(ways)
         return [
             Run(
@@ -83,8 +84,16 @@ class Bench:
             for way, found in measured.items()
         ]
 
-    def _run(self, way: str, file: Path, streams: Path) -> dict[str, float]:
-        command = [sys.executable, str(HERE / "slots_one.py"), way, str(file), str(streams), str(self._result(way))]
+    def _write(self, folder: Path, readings: int) -> int:
+        written = write_readings(folder / READINGS, readings, every_s=self.every_s)
+        pairs = pl.scan_parquet(folder / READINGS).select("asset_id", "stream_id").unique()
+        counts = pairs.group_by("asset_id").agg(streams=pl.len()).collect(engine="streaming")
+        counts.write_parquet(folder / STREAMS)
+        return written
+
+    def _run(self, way: str) -> dict[str, float]:
+        paths = (HERE / "slots_one.py", way, self.folder, self.warm_up, self._result(way))
+        command = [sys.executable, *(str(path) for path in paths)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{way} failed:\n{done.stderr}")

@@ -1,10 +1,12 @@
-"""One way of making slots, measured in this process: `python slots_one.py WAY READINGS STREAMS RESULT`.
+"""One way of making slots, measured in this process: `python slots_one.py WAY FOLDER WARM_UP RESULT`.
 
 Prints seconds, seconds of CPU and the peak of resident memory in MB, as JSON. What is timed begins with opening the
-file and ends with the slots in memory, or written, where they come in parts.
+file and ends with the slots in memory, or written, where they come in parts. Before, the way runs once over a few
+readings, so that imports and the start of threads aren't counted.
 """
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +21,7 @@ from pipelines.frames import SLOT_ENERGY
 
 SLOT = timedelta(minutes=15)
 ASSETS_AT_ONCE = 500
+READINGS, STREAMS = "readings.parquet", "streams.parquet"
 
 
 def peak_mb() -> float:
@@ -44,7 +47,8 @@ def in_parts(readings: Path, streams: Path, result: Path) -> None:
         slot_length=SLOT,
         assets_at_once=ASSETS_AT_ONCE,
     )
-    result.mkdir(exist_ok=True)
+    shutil.rmtree(result, ignore_errors=True)
+    result.mkdir()
     for number, part in enumerate(parts):
         part.write_parquet(result / f"{number:04d}.parquet")
 
@@ -83,11 +87,12 @@ def as_slots(found: Any) -> pl.DataFrame:
 
 def main() -> None:
     """Run, print, and write the result in the kernel's types."""
-    way, readings, streams, result = sys.argv[1], *(Path(argument) for argument in sys.argv[2:5])
+    way, folder, warm_up, result = sys.argv[1], *(Path(argument) for argument in sys.argv[2:5])
     # Each way's process holds what that way needs and nothing else.
     import_module(NEEDS.get(way.split("_")[0], "pipelines.convert.kernel"))
+    WAYS[way](warm_up / READINGS, warm_up / STREAMS, result)
     began, began_cpu = time.perf_counter(), time.process_time()
-    found = WAYS[way](readings, streams, result)
+    found = WAYS[way](folder / READINGS, folder / STREAMS, result)
     measured = {
         "seconds": time.perf_counter() - began,
         "cpu_s": time.process_time() - began_cpu,
