@@ -38,6 +38,8 @@ def community(sign: int) -> Community:
     return Community.model_validate(
         {
             "community": {"name": "c", "simulation_uuid": "s"},
+            # What stands in the gaps is another matter.
+            "estimation": {"on": False},
             "exchange": {"base_url": "http://127.0.0.1:1"},
             "sources": {
                 "m": {
