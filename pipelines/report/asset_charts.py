@@ -35,11 +35,9 @@ GRADE_WORDS = [WORDS[grade] for grade in Grade]
 
 
 def grade_map(period: Period, names: Sequence[str]) -> Spec:
-    """A row of slots for each asset, coloured by the worst grade of each. Data: `parts`."""
-    base = (
-        alt.Chart(alt.NamedData("parts"))
-        .transform_aggregate(worst="max(g)", n="sum(n)", groupby=["k", "t", "u"])
-        .transform_calculate(when=period.text("t"), asset="names[datum.k]", grade="grades[datum.worst]")
+    """A row of slots for each asset, coloured by the worst grade of each. Data: `runs`."""
+    base = alt.Chart(alt.NamedData("runs")).transform_calculate(
+        when=period.text("t"), until=period.text("u"), asset="names[datum.k]", grade="grades[datum.g]"
     )
     label = alt.Axis(
         title=None,
@@ -54,11 +52,12 @@ def grade_map(period: Period, names: Sequence[str]) -> Spec:
     tooltip = [
         alt.Tooltip("asset:N", title="Asset"),
         alt.Tooltip("when:N", title="From"),
-        alt.Tooltip("grade:N", title="The worst of it"),
+        alt.Tooltip("until:N", title="Until"),
+        alt.Tooltip("grade:N", title="How known"),
     ]
     chart = (
         base.mark_rect(aria=False)
-        .encode(x=period.x("t"), x2="u", y=y, fill=patterned("worst", GRADE_PATTERNS), tooltip=tooltip)
+        .encode(x=period.x("t"), x2="u", y=y, fill=patterned("g", GRADE_PATTERNS), tooltip=tooltip)
         .properties(name="grades", width="container", height=ROW * len(names))
         .add_params(alt.param(name="names", value=list(names)), alt.param(name="grades", value=GRADE_WORDS))
     )
@@ -68,7 +67,7 @@ def grade_map(period: Period, names: Sequence[str]) -> Spec:
 def asset_chart(period: Period) -> Spec:
     """One asset's energy per slot by grade, with what was sent and what the exchange holds, and its coverage.
 
-    Data: `cells` and `parts` of this asset alone, in Wh.
+    Data: `cells`, `parts` and `runs` of this asset alone, in Wh.
     """
     scale = alt.Scale(zero=True, range=[HEIGHT, TOP])
     cells = alt.Chart(alt.NamedData("cells")).transform_calculate(
@@ -84,7 +83,7 @@ def asset_chart(period: Period) -> Spec:
             x2="u",
             y=energy_axis("a:Q", "Wh", scale=scale),
             y2="b",
-            fill=patterned("g", GRADE_PATTERNS),
+            fill=patterned("g", [*GRADE_PATTERNS[:-1], ""]),
             tooltip=[
                 alt.Tooltip("when:N", title="From"),
                 alt.Tooltip("grade:N", title="How known"),
@@ -95,14 +94,16 @@ def asset_chart(period: Period) -> Spec:
         .properties(name="grades")
     )
     missing = (
-        parts.transform_filter(f"datum.g === {Grade.MISSING.value}")
+        alt.Chart(alt.NamedData("runs"))
+        .transform_filter(f"datum.g === {Grade.MISSING.value}")
+        .transform_calculate(when=period.text("t"), until=period.text("u"))
         .mark_rect(fill=f"url(#{GRADE_PATTERNS[Grade.MISSING]})", aria=False)
         .encode(
             x=period.x("t"),
             x2="u",
             y=alt.value(TOP),
             y2=alt.value(HEIGHT),
-            tooltip=[alt.Tooltip("when:N", title="From"), alt.Tooltip("grade:N", title="How known")],
+            tooltip=[alt.Tooltip("when:N", title="Missing from"), alt.Tooltip("until:N", title="Until")],
         )
         .properties(name="missing")
     )

@@ -113,8 +113,9 @@ def exchange_and_sent(
 
 
 def patterned(field: str, patterns: Sequence[str]) -> alt.Fill:
-    """A field's numbers 0, 1, ... as the page's patterns of these names."""
-    scale = alt.Scale(domain=list(range(len(patterns))), range=[f"url(#{name})" for name in patterns])
+    """A field's numbers 0, 1, ... as the page's patterns of these names; "" is drawn by somebody else."""
+    filled = [f"url(#{name})" if name else "none" for name in patterns]
+    scale = alt.Scale(domain=list(range(len(patterns))), range=filled)
     return alt.Fill(f"{field}:O", scale=scale, legend=None)
 
 

@@ -177,7 +177,8 @@ def _charted(view: _View, figures: Sequence[AssetFigures], days: Mapping[date, t
     totals = community_series(connection, community, groups, start, over)
     own = q.Scope(asset_ids=tuple(a.uuid for a in charted), start=start, end=view.end)
     found = of_assets(stretches(connection, own, length=community.slot_length))
-    frames = {"cells": series.cells, "parts": series.parts, "totals": totals} | (trend_frames(days) if days else {})
+    frames = {"cells": series.cells, "parts": series.parts, "runs": series.runs, "totals": totals}
+    frames |= trend_frames(days) if days else {}
     period = Period(start, over, view.zone)
     return {
         "bucket": _bucket_words(community, start, over),

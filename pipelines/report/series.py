@@ -76,6 +76,16 @@ class AssetSeries:
     """A row per asset, bucket and grade that occurs in it: `g` the grade, `a`, `b` from where to where its energy is
     stacked, Wh; `n` slots."""
 
+    @property
+    def runs(self) -> pl.DataFrame:
+        """A row for each stretch of buckets whose worst grade `g` is the same: `k`, `t`, `u`, `g`."""
+        worst = self.parts.group_by("k", "t", "u").agg(pl.col("g").max()).sort("k", "t")
+        kept = (pl.col("k") == pl.col("k").shift(1)) & (pl.col("g") == pl.col("g").shift(1))
+        follows = kept & (pl.col("t") == pl.col("u").shift(1))
+        numbered = worst.with_columns(run=(~follows.fill_null(value=False)).cum_sum())
+        joined = numbered.group_by("run").agg(pl.col("k", "t", "g").first(), pl.col("u").last())
+        return joined.sort("run").select("k", "t", "u", "g")
+
 
 def asset_series(
     connection: Connection, community: Community, assets: Sequence[AssetStatus], start: datetime, end: datetime

@@ -128,9 +128,7 @@ def test_slots_that_are_not_accounted_for_come_first(sqlite_store: Store, make_d
         day.discrepancy(1, day.starts[index], diagnosis="late" if index < 23 else "missing")
     day.write(sqlite_store)
     text = body(written(sqlite_store, day, tmp_path))
-    assert (
-        "398 of 400 slots of 4 assets are accounted for, 2 are not; 4 differ: late (3), missing (1)." in text
-    )
+    assert "398 of 400 slots of 4 assets are accounted for, 2 are not; 4 differ: late (3), missing (1)." in text
     assert "Flat 2 Sun 30 Oct 2016 01:45 CEST 2016-10-29 23:45 UTC accepted" in text
     assert "Flat 3 Sun 30 Oct 2016 02:00 CEST 2016-10-30 00:00 UTC not planned" in text
 

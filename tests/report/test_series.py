@@ -85,3 +85,17 @@ def test_grades_are_stacked_on_each_other(sqlite_store: Store, make_day) -> None
     }  # fmt: skip
     second = parts.row(1, named=True)
     assert (second["a"], second["b"]) == (10.0, 21.0)
+
+
+def test_runs_join_what_is_known_as_well_as_its_neighbour(sqlite_store: Store, real_day) -> None:
+    real_day.write(sqlite_store)
+    runs = series_of(sqlite_store, real_day).runs
+    start = 1477778400000  # 2016-10-29 22:00 UTC
+    quarter = 900_000
+    assert runs.filter(k=15).rows() == [
+        (15, start, start + 40 * quarter, 0),
+        (15, start + 40 * quarter, start + 48 * quarter, 5),
+        (15, start + 48 * quarter, start + 49 * quarter, 1),
+        (15, start + 49 * quarter, start + 100 * quarter, 0),
+    ]
+    assert runs.height == 35 + 4

@@ -30,15 +30,12 @@
     const spec = specs[place.dataset.chart];
     const width = widthOf(place);
     const whole = Object.assign({}, spec, { width, datasets: datasetsOf(spec, place.dataset.asset) });
-    const drawn = vegaEmbed(place, whole, { renderer: "svg", actions: false, ast: true })
+    // Vega gives its own place a role and a name: ours tells more, and stays around it.
+    const canvas = place.appendChild(document.createElement("div"));
+    canvas.setAttribute("aria-hidden", "true");
+    const drawn = vegaEmbed(canvas, whole, { renderer: "svg", actions: false, ast: true })
       .then((result) => {
         result.view.shownWidth = width;
-        // The place tells what the chart shows; its parts need no names.
-        place.querySelectorAll("svg [aria-roledescription], svg[role]").forEach((part) => {
-          part.removeAttribute("aria-roledescription");
-          part.removeAttribute("aria-label");
-          part.setAttribute("role", "presentation");
-        });
         return result.view;
       })
       .catch((error) => {
