@@ -54,7 +54,8 @@ def convert(
         store: holds judged readings.
         community: assets and streams.
         abilities: of the protocol that will carry the values.
-        forecast: plan the coming slot, and let assets that are new go live with it; False to load history.
+        forecast: plan the coming slot, let assets that are new go live with it, and estimate the slots of silent
+            ones; False to load history, which ends somewhere.
             Corrections of slots that are live already are planned either way.
         now: slots that end later are not finished and wait.
         run_id: written on each row.
@@ -64,7 +65,7 @@ def convert(
         with store.writing() as connection:
             oldest = oldest_unslotted(connection)
             until = datetime.max.replace(tzinfo=now.tzinfo) if oldest is None else oldest + CHUNK
-            changed = _convert_chunk(connection, community, until=until, now=now, run_id=run_id)
+            changed = _convert_chunk(connection, community, until=until, live=forecast, now=now, run_id=run_id)
             made += changed.height
             corrected += changed.filter(pl.col("version") > 0).height
             last = oldest_unslotted(connection) is None
@@ -88,9 +89,9 @@ def preview_forecasts(
 
 
 def _convert_chunk(
-    connection: Connection, community: Community, *, until: datetime, now: datetime, run_id: str
+    connection: Connection, community: Community, *, until: datetime, live: bool, now: datetime, run_id: str
 ) -> pl.DataFrame:
-    """New slot versions of one chunk, written; the readings marked."""
+    """New slot versions of one chunk, written; the readings marked. `live`: silences count, not only gaps."""
     streams = touched_streams(connection, community, until=until)
     stretches = touched_slots(community, streams)
     readings = load_readings(connection, stretches)
@@ -113,17 +114,17 @@ def _convert_chunk(
     )
     chunk = Chunk(stretches=stretches, readings=readings, computed=computed, streams=streams)
     stamp = {"created_at": now, "run_id": run_id}
-    return _write_slots(connection, community, chunk, now=now, stamp=stamp)
+    return _write_slots(connection, community, chunk, live=live, now=now, stamp=stamp)
 
 
 def _write_slots(
-    connection: Connection, community: Community, chunk: Chunk, *, now: datetime, stamp: dict[str, Any]
+    connection: Connection, community: Community, chunk: Chunk, *, live: bool, now: datetime, stamp: dict[str, Any]
 ) -> pl.DataFrame:
     """Write what differs from what stands, the sure slots first: substitutes are estimated from them."""
     parted = part(community, chunk, now=now)
     written = _write_changed(connection, _changed(connection, parted.sure), stamp)
-    last = oldest_unslotted(connection) is None
-    found = substitute(connection, community, chunk, parted, written, last=last, now=now)
+    silences = live and oldest_unslotted(connection) is None
+    found = substitute(connection, community, chunk, parted, written, silences=silences, now=now)
     touched = _write_changed(connection, _changed(connection, found.touched), stamp)
     elsewhere = _changed(connection, found.elsewhere, keep_measured=True)
     return pl.concat([written, touched, _write_changed(connection, elsewhere, stamp)])

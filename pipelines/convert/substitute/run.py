@@ -59,7 +59,7 @@ def substitute(
     parted: Parted,
     written: pl.DataFrame,
     *,
-    last: bool,
+    silences: bool,
     now: datetime,
 ) -> Substituted:
     """Compute the slots that the chunk lets be filled or filled anew.
@@ -70,14 +70,14 @@ def substitute(
         chunk: computed.
         parted: of the chunk.
         written: of the sure slots, those that have a new version.
-        last: no more chunks follow: silences are looked at too.
+        silences: look at streams that have fallen silent too; once no more chunks follow.
         now: logical time of the run.
     """
     if not community.estimation.on:
         return Substituted(touched=chunk.computed.clear(), elsewhere=chunk.computed.clear())
     changed = pl.concat([written.select(KEY), parted.doubtful.select(KEY)])
     found = [parted.windows, standing_windows(connection, community, chunk, changed)]
-    if last:
+    if silences:
         found.append(silent_windows(connection, community, now=now))
     filled = fill(connection, community, merged(found), now=now)
     stretches = chunk.stretches.group_by("asset_id").agg(pl.col("first").min(), pl.col("end").max())

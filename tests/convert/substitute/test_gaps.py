@@ -205,15 +205,24 @@ def test_a_silence_is_estimated_slot_by_slot_once_it_is_older_than_two_hours(sto
     assert told(store, NOON, 3) == [(100.0, "ESTIMATED", 0.0, "like_day")] * 2 + [None]
 
 
+def test_history_ends_somewhere_and_that_is_no_silence(sqlite_store: Store) -> None:
+    put(sqlite_store, "1", weeks_of(14, start=MONDAY - 14 * DAY))
+    put(sqlite_store, "1", {MONDAY + 6 * HOUR: 100.0})
+    run(sqlite_store, community(ONE), MONDAY + 30 * DAY, forecast=False)
+    found = slots(sqlite_store)
+    assert max(found) == MONDAY + 6 * HOUR
+    assert found[MONDAY].method == "like_day"
+
+
 def test_true_values_take_the_place_of_estimates(store: Store) -> None:
     put(store, "1", weeks_of(7, start=NOON - 7 * DAY))
     of = community(asset("a", stream("1"), post_estimates=True))
-    run(store, of, NOON, forecast=True)
-    run(store, of, NOON + 4 * HOUR, forecast=True)
+    run(store, of, NOON)
+    run(store, of, NOON + 4 * HOUR)
     estimated = outbox(store)[-1]
     assert (estimated.quality, estimated.method, estimated.energy_wh) == ("ESTIMATED", "like_day", 100.0)
     put(store, "1", quarters(NOON, [70.0] * 16))
-    made = run(store, of, NOON + 4 * HOUR + QUARTER, forecast=True)
+    made = run(store, of, NOON + 4 * HOUR + QUARTER)
     assert made.corrected == 8
     assert told(store, NOON, 8) == [(70.0, "MEASURED", 1.0, "interval")] * 8
     rows = [row for row in outbox(store) if row.slot_start == estimated.slot_start]
@@ -226,8 +235,8 @@ def test_true_values_take_the_place_of_estimates(store: Store) -> None:
 def test_by_default_the_exchange_gets_no_estimates(sqlite_store: Store) -> None:
     put(sqlite_store, "1", weeks_of(7, start=NOON - 7 * DAY))
     of = community(ONE)
-    run(sqlite_store, of, NOON, forecast=True)
-    run(sqlite_store, of, NOON + 4 * HOUR, forecast=True)
+    run(sqlite_store, of, NOON)
+    run(sqlite_store, of, NOON + 4 * HOUR)
     assert slots(sqlite_store)[NOON + HOUR].method == "like_day"
     assert [row for row in outbox(sqlite_store) if row.slot_start >= NOON] == []
 

@@ -92,7 +92,7 @@ def counter(start: datetime, energies: Sequence[float], *, begin_wh: float = 0.0
     return values
 
 
-def run(store: Store, of: Community, now: datetime, *, forecast: bool = False) -> ConvertSummary:
+def run(store: Store, of: Community, now: datetime, *, forecast: bool = True) -> ConvertSummary:
     return convert(store, of, abilities=PROTOCOLS["sdk"].abilities, forecast=forecast, now=now, run_id="r2")
 
 
