@@ -236,4 +236,7 @@ def _bucket_words(community: Community, start: datetime, end: datetime) -> str:
     every = buckets_for(start, end, slot_minutes=minutes, zone=community.community.time_zone).every
     if every == f"{minutes}m":
         return "slot"
-    return BUCKET_WORDS.get(every) or f"{every.removesuffix('m')} minutes"
+    if every in BUCKET_WORDS:
+        return BUCKET_WORDS[every]
+    length = int(every.removesuffix("m"))
+    return f"{length // 60} hours" if length > 60 and length % 60 == 0 else f"{length} minutes"
