@@ -109,7 +109,7 @@ THRESHOLDS: Mapping[Check, Threshold] = {
         quantity="distance from the mean of like slots, in standard deviations",
         default=Bounds(high=10.0),
         by_type={"pv": NO_BOUNDS, "ev_charger": NO_BOUNDS, "heat_pump": NO_BOUNDS},
-        origin="ours: broken by 0.08 % of the slots of SimBench's loads; off where weather or a driver decides",
+        origin="ours: broken by 0.13 % of the slots of SimBench's loads; off where weather or a driver decides",
     ),
     Check.ESTIMATED_RUN: Threshold(
         quantity="time with substitute values without a break, days", default=Bounds(high=3.0), origin="ours"

@@ -21,11 +21,14 @@ NEIGHBOURS = 2
 
 LEAST_DEVIATION = 0.04
 """Share of the rated power that counts as the least standard deviation: assets that hardly change would be flagged for
-nothing. Ours: with half of it, a year of SimBench's loads has more than five times as many false flags."""
+nothing. Ours: with half of it, a year of SimBench's loads has seven times as many false flags."""
 
 TRIMMED = 5
-"""A fifth of a time of day's values is left out at either end: one faulty day, seen or not, would else make anything
-usual for three weeks. Ours."""
+"""A fifth of a time of day's values is left out at either end, and one at least: a faulty day, seen or not, would else
+make anything usual for three weeks. Ours."""
+
+TRIMMED_FROM = 3
+"""Of fewer values all are kept: none would be left."""
 
 KNOWN = (Quality.MEASURED, Quality.SUBSTITUTED, Quality.PROVISIONAL)
 """Qualities that tell what is usual; estimates only repeat it."""
@@ -116,7 +119,8 @@ def usual_ranges(slots: pl.DataFrame, days: Days, *, slot_length: timedelta) -> 
 
 
 def _usual(like: pl.DataFrame, step: int) -> pl.DataFrame:
-    ends = (pl.len() // TRIMMED).cast(pl.Int64)
+    fifth = pl.max_horizontal(pl.len() // TRIMMED, pl.lit(1)).cast(pl.Int64)
+    ends = pl.when(pl.len() >= TRIMMED_FROM).then(fifth).otherwise(0)
     kept = pl.col("share").sort().slice(ends, pl.len() - 2 * ends)
     by_minute = like.group_by("asset_id", "local_minute").agg(
         days=pl.len(), n=kept.len(), total=kept.sum(), squares=(kept * kept).sum()

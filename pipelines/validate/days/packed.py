@@ -57,7 +57,7 @@ def read_packed_slots(
     if not text:
         return CURRENT.to_frame()
     versions = pl.read_csv(text.encode(), has_header=False, schema=_PACKED, quote_char=None)
-    newest = versions.filter(pl.col("version") == pl.col("version").max().over("number", "slot_start"))
+    newest = _newest(versions)
     return newest.select(
         asset_id=pl.Series(asset_ids, dtype=pl.String).gather(newest["number"]),
         slot_start=pl.col("slot_start").str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", time_zone="UTC"),
@@ -66,6 +66,17 @@ def read_packed_slots(
         coverage="coverage",
         method=pl.col("method").fill_null(""),
     ).select(CURRENT.names())
+
+
+def _newest(versions: pl.DataFrame) -> pl.DataFrame:
+    """Drop what a later version replaces. Most slots have one version: only the others are looked at."""
+    key = ("number", "slot_start")
+    later = versions.filter(pl.col("version") > 0).group_by(key).agg(newest=pl.col("version").max())
+    if later.is_empty():
+        return versions
+    return versions.join(later, on=list(key), how="left").filter(
+        pl.col("version") == pl.col("newest").fill_null(pl.col("version"))
+    )
 
 
 def _packing(dialect: str, number: ColumnElement[int], row: Table) -> tuple[Any, ColumnElement[str]]:

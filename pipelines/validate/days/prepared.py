@@ -15,8 +15,8 @@ from pipelines.validate.days.exchange import prepare_exchange, rated_assets
 from pipelines.validate.days.figures import WHOLE
 from pipelines.validate.days.slots import PRESENT, SUMS, assets_of, limits_of, prepare_slots, slot_grid
 
-ASSETS_AT_ONCE = 500
-"""Assets whose three weeks are in memory at a time: a million slots."""
+ASSETS_AT_ONCE = 250
+"""Assets whose three weeks are in memory at a time: half a million slots."""
 
 AROUND = timedelta(days=1)
 """How far beyond the days channels and check registers are read: their neighbours in time."""
