@@ -44,8 +44,8 @@ def holes(readings: pl.DataFrame, spans: pl.DataFrame, *, due_until_us: int) -> 
 
 
 def long_spans(spans: pl.DataFrame, *, longer_than_us: int) -> pl.DataFrame:
-    """Spans whose energy is known but not its course: STRETCH and energy_wh."""
-    found = spans.filter(pl.col("t1") - pl.col("t0") > longer_than_us)
+    """Spans whose energy is known but not its course: STRETCH and energy_wh. No energy has no course."""
+    found = spans.filter((pl.col("t1") - pl.col("t0") > longer_than_us) & (pl.col("energy_wh") > 0))
     numbered = _numbered(found.select("unit", "t0", "t1", closed=pl.lit(value=True)))
     return numbered.with_columns(found["energy_wh"])
 

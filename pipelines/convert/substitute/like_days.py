@@ -34,28 +34,41 @@ def good_history(slots: pl.DataFrame, *, longest_even_slots: int) -> pl.DataFram
     """The slots that others may be estimated from.
 
     That is, whole ones that were measured, or substituted by their own readings. A run of equal slots that one long
-    span was spread over says nothing about the course of a day, so it is left out; one of zeros does: there was none.
+    span was spread over says nothing about the course of a day, nor do the slots that the span cuts at its ends; all
+    are left out, whether they have been given the shape of like days already or not. A run of zeros does say
+    something: there was none.
 
     Args:
         slots: unit, slot, energy_wh, quality, coverage, method.
         longest_even_slots: slots up to which an evenly spread span still has the day's shape.
     """
-    even = pl.col("method") == Method.INTERPOLATED
-    before = pl.col("energy_wh").shift(1)
-    goes_on = (
-        even
-        & even.shift(1)
-        & (pl.col("slot") == pl.col("slot").shift(1) + 1)
-        & ((pl.col("energy_wh") - before).abs() <= SAME_ENERGY * pl.max_horizontal("energy_wh", before, 1.0))
-    )
     whole = slots.filter(
         (pl.col("coverage") >= COMPLETE)
         & pl.col("quality").is_in([Quality.MEASURED.value, Quality.SUBSTITUTED.value])
         & is_own()
     ).sort("unit", "slot")
-    runs = whole.with_columns(even=even, run=(~goes_on.fill_null(value=False)).cum_sum().over("unit"))
-    shapeless = pl.col("even") & (pl.col("energy_wh") > 0) & (pl.len().over("unit", "run") > longest_even_slots)
-    return runs.filter(~shapeless).select("unit", "slot", "energy_wh")
+    even = pl.col("method") == Method.INTERPOLATED
+    follows = (pl.col("slot") == pl.col("slot").shift(1) + 1) & (pl.col("unit") == pl.col("unit").shift(1))
+    told = whole.with_columns(
+        even=even,
+        cut=pl.col("method").str.contains(Method.INTERPOLATED.value) & ~even,
+        follows=follows.fill_null(value=False),
+    )
+    before = pl.col("energy_wh").shift(1)
+    same = (pl.col("energy_wh") - before).abs() <= SAME_ENERGY * pl.max_horizontal("energy_wh", before, 1.0)
+    goes_on = (pl.col("even") & pl.col("even").shift(1) & pl.col("follows") & same).fill_null(value=False)
+    precedes = pl.col("follows").shift(-1).fill_null(value=False)
+    begins = (~goes_on & pl.col("follows") & pl.col("cut").shift(1)).fill_null(value=False)
+    ends = (~goes_on.shift(-1).fill_null(value=False) & precedes & pl.col("cut").shift(-1)).fill_null(value=False)
+    runs = told.with_columns(
+        run=(~goes_on).cum_sum(), precedes=precedes, cuts=begins.cast(pl.Int32) + ends.cast(pl.Int32)
+    )
+    shapeless = pl.col("even") & (pl.col("energy_wh") > 0)
+    length = pl.len().over("run") + pl.col("cuts").sum().over("run")
+    marked = runs.with_columns(shapeless=shapeless & (length > longest_even_slots))
+    beside = (pl.col("follows") & pl.col("shapeless").shift(1)) | (pl.col("precedes") & pl.col("shapeless").shift(-1))
+    left_out = pl.col("shapeless") | (pl.col("cut") & beside.fill_null(value=False))
+    return marked.filter(~left_out).select("unit", "slot", "energy_wh")
 
 
 def like_day_means(

@@ -128,5 +128,11 @@ def test_runs_that_one_span_was_spread_over_are_no_history() -> None:
     rows += [{"unit": "u", "slot": s, "energy_wh": 0.0, **quiet} for s in range(20, 60)]
     rows += [{"unit": "u", "slot": 70, "energy_wh": 1.0, **quiet, "method": "like_day_scaled"}]
     rows += [{"unit": "u", "slot": 71, "energy_wh": 1.0, **quiet, "coverage": 0.5}]
+    # A span of two hours and some minutes: seven slots, and what it cuts at both ends.
+    rows += [{"unit": "u", "slot": 80 + s, "energy_wh": 5.0, **quiet} for s in range(1, 8)]
+    rows += [{"unit": "u", "slot": s, "energy_wh": 9.0, **quiet, "method": "interpolated+register"} for s in (80, 88)]
+    # An hourly register read at odd minutes.
+    rows += [{"unit": "u", "slot": 100 + s, "energy_wh": 5.0, **quiet} for s in range(1, 4)]
+    rows += [{"unit": "u", "slot": s, "energy_wh": 9.0, **quiet, "method": "interpolated+register"} for s in (100, 104)]
     found = good_history(pl.DataFrame(rows), longest_even_slots=timedelta(hours=2) // timedelta(minutes=15))
-    assert found["slot"].to_list() == [*range(9, 13), *range(20, 60)]
+    assert found["slot"].to_list() == [*range(9, 13), *range(20, 60), *range(100, 105)]
