@@ -13,6 +13,10 @@ from pipelines.convert.forecast.windows import Energies, Grid, Numbers, Windows,
 SEED = 20160101
 """Of all draws: the same history gives the same pairs."""
 
+MOST_EACH = 40_000
+"""Pairs of one asset that are held at a time, about 100 MB: a year of quarter hours, a month of minutes. The number is
+ours."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pairs:
@@ -70,6 +74,6 @@ def pairs_of(
 
 
 def drawn(pairs: Pairs, number: int, most: int) -> Pairs:
-    """At most so many of the pairs, in an order that has nothing to do with time."""
+    """At most so many of the pairs, and MOST_EACH, in an order that has nothing to do with time."""
     order = np.random.default_rng([SEED, number]).permutation(len(pairs.facts.slot_us))
-    return pairs.take(order[:most])
+    return pairs.take(order[: min(most, MOST_EACH)])

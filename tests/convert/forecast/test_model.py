@@ -1,4 +1,5 @@
 import sys
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,14 @@ from pipelines.convert.forecast.windows import Grid
 from tests.convert.forecast.helpers import BERLIN, QUARTER, SPRING, cut, grid, subjects, us
 
 ORIGIN = SPRING + timedelta(days=14)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_models() -> Iterator[None]:
+    """A part of the trees: how well the whole model does is measured by tests/benchmarks/forecast.py."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learned, "TREES", 60)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from pipelines.convert.forecast import choose_forecasts, model
+from pipelines.convert.forecast import choose_forecasts, history, model
 from pipelines.convert.forecast.features import FEATURES
 from pipelines.convert.forecast.live import foretell
 from pipelines.convert.forecast.run import MODELS_KEPT
@@ -78,11 +78,15 @@ def test_choices_and_the_model_are_kept_and_used(store: Store) -> None:
     }
 
 
-def test_the_same_history_gives_the_same_choices(sqlite_store: Store) -> None:
+def test_the_same_history_gives_the_same_choices_however_it_is_read(
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(sqlite_store)
     now = SUMMER + timedelta(minutes=2)
     choose_forecasts(sqlite_store, community(), now=now, run_id="r")
     first = choices(sqlite_store)
+    # One asset at a time, as long histories are read.
+    monkeypatch.setattr(history, "SLOTS_AT_ONCE", 1)
     choose_forecasts(sqlite_store, community(), now=now, run_id="r")
     assert choices(sqlite_store) == first
     with sqlite_store.reading() as connection:
