@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from pipelines.daylight import Place, dark_quarters, is_dark, light_hours, place_of_zone
+from pipelines.daylight import Place, dark_quarters, is_dark, light_hours, place_of_zone, sun_is_up
 
 BERLIN = Place(latitude=52.5, longitude=13.4)
 SYDNEY = Place(latitude=-33.9, longitude=151.2)
@@ -96,3 +96,14 @@ def test_town_of_a_time_zone(zone: str, latitude: float, longitude: float) -> No
 @pytest.mark.parametrize("zone", ["UTC", "Etc/GMT-2", "nowhere"])
 def test_zone_without_a_town(zone: str) -> None:
     assert place_of_zone(zone) is None
+
+
+@pytest.mark.parametrize(("height_deg", "up"), [(37.0, True), (38.0, False)])
+def test_sun_at_noon_of_the_equinox_is_as_high_as_the_pole_is_far_from_the_zenith(height_deg: float, up: bool) -> None:
+    # 90 - 52.5 degrees, when it stands over 13.4 degrees east: the equation of time is 7.5 minutes.
+    noon = datetime(2016, 3, 20, 11, 14, tzinfo=UTC)
+    assert sun_is_up(BERLIN, noon, height_deg=height_deg) is up
+
+
+def test_sun_is_up_where_nobody_knows_the_place() -> None:
+    assert sun_is_up(None, datetime(2016, 3, 20, tzinfo=UTC), height_deg=10)

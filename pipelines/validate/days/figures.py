@@ -7,10 +7,8 @@ import polars as pl
 from expectations.names import Severity
 from pipelines.frames import Quality, State
 from pipelines.validate.days.exchange import NOTHING_WH, RELATIVE_TOLERANCE, SENT
+from pipelines.validate.days.runs import WHOLE
 from pipelines.validate.days.slots import KEY
-
-WHOLE = 0.999
-"""Coverage from which a slot counts as measured whole: a second's difference between clocks is no gap."""
 
 NEWEST_MEASURED = 2
 """When a slot's forecast leaves, the slot so many before it is the newest that has been measured."""

@@ -6,6 +6,7 @@ import polars as pl
 
 from pipelines.frames import Quality
 from pipelines.validate.days.calendar import HISTORY, Days
+from pipelines.validate.days.runs import WHOLE
 
 LIKE_DAYS_AT_LEAST = 2
 """Fewer like days say nothing of what is usual. The number is ours."""
@@ -106,7 +107,8 @@ def usual_ranges(slots: pl.DataFrame, days: Days, *, slot_length: timedelta) -> 
         `asset_id`, `local_day`, `local_minute`, `usual_share` (mean), `deviation_share` (standard deviation, at least
         LEAST_DEVIATION), both as shares of the rated power. Slots with too few like days are left out.
     """
-    known = slots.filter(pl.col("quality").is_in(KNOWN), pl.col("share").is_finite())
+    whole = pl.col("coverage") >= WHOLE
+    known = slots.filter(pl.col("quality").is_in(KNOWN), whole, pl.col("share").is_finite())
     types = slots.select("local_day", "day_type").unique().sort("local_day")
     found = []
     for day, day_type in types.filter(pl.col("local_day").is_between(days.first, days.last)).iter_rows():

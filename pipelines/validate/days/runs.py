@@ -13,6 +13,9 @@ NOTICEABLE = 0.05
 """Share of the rated power from which on equal energies are looked at. Below, a register's steps are so coarse that
 stand-by looks constant. Ours: with registers of 10 Wh, a year of SimBench's loads has 51 false flags instead of 429."""
 
+WHOLE = 0.999
+"""Coverage from which a slot counts as backed whole: a second's difference between clocks is no gap."""
+
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
@@ -21,8 +24,8 @@ def with_runs(slots: pl.DataFrame, *, slot_length: timedelta) -> pl.DataFrame:
     """Add how long each slot's state has lasted.
 
     Args:
-        slots: `asset_id`, `slot_start`, `energy_wh` (null where nothing is known), `quality`, `method`, `share` (mean
-            power as a share of the rated power), `counts` (false where a zero is normal: nights of PV).
+        slots: `asset_id`, `slot_start`, `energy_wh` (null where nothing is known), `quality`, `method`, `coverage`,
+            `share` (mean power as a share of the rated power), `counts` (false where a zero is normal: nights of PV).
         slot_length: of the market.
 
     Returns:
@@ -32,10 +35,11 @@ def with_runs(slots: pl.DataFrame, *, slot_length: timedelta) -> pl.DataFrame:
         - `stale_run`: slots in a row with the same energy; null for energy that is too little, and for energy that
           was spread or estimated.
         - `estimated_run`: days with substitute values until the slot's end; null where it is none.
-        - `demand_jump`: change of `share` from the slot before; null where one of the two wasn't measured.
+        - `demand_jump`: change of `share` from the slot before; null where readings don't back both whole.
     """
     energy, quality = pl.col("energy_wh"), pl.col("quality")
     measured = quality.is_in([Quality.MEASURED, Quality.PROVISIONAL])
+    backed = (pl.col("coverage") >= WHOLE) & (measured | (quality == Quality.SUBSTITUTED))
     before = energy.shift().over("asset_id")
     same = ((energy - before).abs() <= SAME * energy) & measured & measured.shift().over("asset_id")
     # A register that is read less often than slots are long is spread, and no estimate.
@@ -46,7 +50,7 @@ def with_runs(slots: pl.DataFrame, *, slot_length: timedelta) -> pl.DataFrame:
         _zero=(energy == 0).fill_null(value=False),
         _same=(same & (pl.col("share") > NOTICEABLE)).fill_null(value=False),
         _substitute=substitute.fill_null(value=False),
-        demand_jump=pl.when(measured & measured.shift().over("asset_id")).then(
+        demand_jump=pl.when(backed & backed.shift().over("asset_id")).then(
             (pl.col("share") - pl.col("share").shift().over("asset_id")).abs()
         ),
     )

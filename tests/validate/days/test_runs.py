@@ -48,6 +48,12 @@ def test_jump_is_between_neighbours_that_were_measured(series: Series) -> None:
     assert found["demand_jump"].to_list() == [None, 1.0, None, None, None, None]
 
 
+def test_jump_of_what_a_register_spread_counts_and_that_of_half_a_slot_doesnt(series: Series) -> None:
+    quality = ["MEASURED", "SUBSTITUTED", "MEASURED"]
+    found = with_runs(series([0.0, 1_250.0, 0.0], quality=quality, coverage=[1.0, 1.0, 0.5]), slot_length=SLOT)
+    assert found["demand_jump"].to_list() == [None, 0.5, None]
+
+
 def test_each_asset_has_its_own_runs(series: Series) -> None:
     two = series([0.0] * 4).with_columns(asset_id=pl.Series(["a", "a", "b", "b"]))
     assert with_runs(two, slot_length=SLOT)["zero_run"].to_list() == pytest.approx([0.25, 0.5, 0.25, 0.5])
