@@ -23,6 +23,7 @@ from pipelines.report.assets import AssetFigures, asset_figures
 from pipelines.report.broken import Broken, broken_checks, of_assets, open_before, stretches
 from pipelines.report.charts import Period, Spec, community_chart
 from pipelines.report.details import details
+from pipelines.report.faults import FAULTS
 from pipelines.report.figures import AssetStatus, Status
 from pipelines.report.grades import WORDS, Grade
 from pipelines.report.overview import check_rows
@@ -69,7 +70,7 @@ def write_report(
         end: of the period.
         now: slots that end later are left out of charts and sums.
         path: of the page. It is replaced whole or not at all; missing folders are made.
-        broken_in_words: expectation -> a sentence for people. Names without one are shown as they are.
+        broken_in_words: expectation -> a sentence for people, where `faults.FAULTS` doesn't say it well enough.
         docs: link to Great Expectations' Data Docs, relative to the page. Default: DATA_DOCS, where that is a file.
 
     Returns:
@@ -83,7 +84,8 @@ def write_report(
     with store.reading() as connection:
         status = status_of(store, community, start=start, end=end, now=now)
         view = _View(connection=connection, community=community, status=status, start=start, end=end, now=now)
-        content = _content(view, in_words=broken_in_words)
+        words = {check.value: fault for check, fault in FAULTS.items()}
+        content = _content(view, in_words=words | dict(broken_in_words))
     write_whole(render(content | {"docs": docs}, view.zone), path, community=community.community.name)
     return path
 

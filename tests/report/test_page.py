@@ -79,8 +79,11 @@ def test_tables_tell_what_differs_and_what_to_do(real_page: str) -> None:
     assert "Flat 20 Sun 30 Oct 2016 02:15 CET 2016-10-30 01:15 UTC 31.25 777.5 late The reading of 01:45" in text
     assert "a forecast can&#39;t be corrected" in text
     assert "-12.5 Wh A one-way meter is never below zero. not_negative" in text
-    assert "99,999,999.0 Wh within_rated_power register_not_falling" in text
-    assert "meters/M009/- unreadable 1.0 Wh key_not_null" in text
+    assert (
+        "99,999,999.0 Wh more power than the rating allows within_rated_power register falls register_not_falling"
+        in text
+    )
+    assert "meters/M009/- unreadable 1.0 Wh time stamp can&#39;t be read key_not_null" in text
     assert "slotfeed quarantine release 1 --reason" in text
 
 
@@ -92,7 +95,7 @@ def test_suspects_stand_beside_the_quarantine_and_say_what_they_wait_for(
     day.write(sqlite_store)
     text = body(written(sqlite_store, day, tmp_path))
     assert "In quarantine 0 nothing waits for a decision, 1 suspect" in text
-    assert "register_not_falling suspect, waits for later readings slotfeed quarantine release 1" in text
+    assert "register falls register_not_falling suspect, waits for later readings slotfeed quarantine release 1" in text
 
 
 def test_names_are_text_wherever_they_stand(sqlite_store: Store, make_day, tmp_path: Path) -> None:
