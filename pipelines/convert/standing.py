@@ -1,11 +1,13 @@
 """The slots that stand in the store: of each, its highest version."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import polars as pl
 from sqlalchemy import Connection, and_, func, select
 
 from pipelines.community import Community
+from pipelines.convert.asked import asked
 from pipelines.convert.methods import is_filled
 from pipelines.frames import SLOT_ENERGY, Quality
 from pipelines.store import SlotEnergyRow, read_frame, table_of
@@ -68,6 +70,25 @@ def current_slots(connection: Connection, *, since: datetime, until: datetime | 
     return read_frame(connection, query, CURRENT)
 
 
-def measured_slots(connection: Connection, *, since: datetime, posting: frozenset[str] = frozenset()) -> pl.DataFrame:
-    """The slots from `since` on that are whole and good enough to be sent, as `sendable` says: CURRENT."""
-    return sendable(current_slots(connection, since=since), posting=posting)
+def slots_within(connection: Connection, ranges: Sequence[tuple[str, datetime, datetime]]) -> pl.DataFrame:
+    """The highest version of each asset's slots in its own range of slot starts, both included: CURRENT.
+
+    Args:
+        connection: of the store.
+        ranges: asset_id, first and last slot start; at most one per asset.
+    """
+    if not ranges:
+        return CURRENT.to_frame()
+    table = table_of(SlotEnergyRow)
+    instant = table.c.slot_start.type
+    wanted = asked(connection, {"asset_id": table.c.asset_id.type, "a": instant, "b": instant}, ranges)
+    query = select(*(table.c[name] for name in CURRENT.names())).join(
+        wanted, and_(table.c.asset_id == wanted.c.asset_id, table.c.slot_start.between(wanted.c.a, wanted.c.b))
+    )
+    return newest_versions(read_frame(connection, query, CURRENT))
+
+
+def newest_versions(slots: pl.DataFrame) -> pl.DataFrame:
+    """Of each slot, its highest version: CURRENT."""
+    ordered = slots.sort("asset_id", "slot_start", "version")
+    return ordered.unique(["asset_id", "slot_start"], keep="last", maintain_order=True)

@@ -59,10 +59,15 @@ def read_plans(connection: Connection, community: Community) -> dict[str, Plan]:
         plans[asset.asset_id] = Plan(
             asset=asset,
             subject=subject_of(asset, community.slot_length),
-            method=asset.forecast or (M.PERSISTENCE if choice is None else M(choice.method)),
+            method=asset.forecast or (M.PERSISTENCE if choice is None else _known(choice.method)),
             weights=weights_row({M.PERSISTENCE.value: 1.0} if choice is None else choice.weights),
         )
     return plans
+
+
+def _known(method: str) -> ForecastMethod:
+    """The method of that name; persistence for one of another version of slotfeed."""
+    return M(method) if method in {one.value for one in M} else M.PERSISTENCE
 
 
 def read_model(connection: Connection) -> learned.Model | None:

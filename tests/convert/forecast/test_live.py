@@ -111,6 +111,12 @@ def test_the_file_overrules_what_was_chosen(sqlite_store: Store, slots: pl.DataF
     assert ask(sqlite_store, LOAD, a0={"forecast": "yesterday"})[LOAD]["method"] == "yesterday"
 
 
+def test_a_choice_that_this_version_does_not_know_is_persistence(sqlite_store: Store, slots: pl.DataFrame) -> None:
+    store_slots(sqlite_store, slots)
+    choose(sqlite_store, "crystal_ball", LOAD)
+    assert ask(sqlite_store, LOAD)[LOAD]["method"] == "persistence"
+
+
 def test_the_blend_weighs_its_parts(sqlite_store: Store, slots: pl.DataFrame) -> None:
     store_slots(sqlite_store, slots)
     choose(sqlite_store, M.BLEND, LOAD, weights={"persistence": 0.6, "yesterday": 0.4, "last_week": 0.0})
