@@ -30,7 +30,9 @@ from pipelines.store import (
 )
 from pipelines.validate.days import DaysSummary, judge_days, run
 from pipelines.validate.run import validate
-from tests.validate.seeded.faults import Fault, Seeder, seed_exchange, seed_readings, seed_slots
+from tests.validate.seeded.exchange import seed_exchange
+from tests.validate.seeded.faults import seed_readings, seed_slots
+from tests.validate.seeded.seeder import Fault, Seeder
 from tests.validate.seeded.world import (
     END,
     HISTORY_DAYS,
@@ -221,6 +223,12 @@ def test_faults_cover_the_rules(judged: tuple[Judged, Judged]) -> None:
     assert {CHECKS[check].vee for _, check in recall} >= {*range(1, 6), *range(7, 13), *range(14, 22)}
     assert len(recall) >= 20
     assert min(total for total, _ in recall.values()) >= 10
+
+
+def test_nights_of_pv_cycling_heat_pumps_and_charging_trip_nothing(judged: tuple[Judged, Judged]) -> None:
+    loads = [meter.asset_id for meter in meters() if meter.kind == "load"]
+    slots = judged[0].findings.filter(pl.col("suite") == Suite.SLOT_ENERGY)
+    assert slots.filter(~pl.col("subject").is_in(loads)).is_empty()
 
 
 def test_clean_month_is_hardly_flagged(judged: tuple[Judged, Judged], capsys: Any) -> None:
