@@ -51,7 +51,7 @@ def check_problems(ground: Ground, broken: Iterable[Broken]) -> Iterator[Problem
             command=remedy.command.replace("{asset}", quoted(names[0])),
             last=max(one.last for one in rows),
             weight=total,
-            anchor="checks",
+            anchor=ground.anchor([one.asset_id for one in rows], otherwise="checks"),
         )
 
 

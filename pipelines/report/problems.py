@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from pipelines.report.assets import AssetFigures
+from pipelines.report.series import MULTIPLES
 from pipelines.report.times import local_text
 
 NAMED = 3
@@ -79,6 +80,13 @@ class Ground:
     def local(self, instant: datetime) -> str:
         """In local time with its zone."""
         return local_text(instant, self.zone)
+
+    def anchor(self, asset_ids: Sequence[str], *, otherwise: str) -> str:
+        """Where the page tells more: the details of an asset that is alone and has some, or a section."""
+        charted = [asset.status.uuid for asset in self.figures[:MULTIPLES]]
+        if len(asset_ids) == 1 and asset_ids[0] in charted:
+            return f"asset-{charted.index(asset_ids[0])}"
+        return otherwise
 
     def day(self, instant: datetime) -> str:
         """The local day, as commands take it."""

@@ -83,7 +83,7 @@ def silence_problems(ground: Ground) -> Iterator[Problem]:
             command=backfill(since, ground),
             last=ground.over,
             weight=len(assets),
-            anchor="map",
+            anchor=ground.anchor([asset.status.uuid for asset in assets], otherwise="map"),
         )
 
 
@@ -117,7 +117,7 @@ def gap_problems(connection: Connection, ground: Ground, *, start: datetime) -> 
         command=backfill(first, ground),
         last=max((gap.end for found in gaps for gap in found), default=start),
         weight=slots,
-        anchor="map",
+        anchor=ground.anchor([asset.status.uuid for asset, _ in lacking], otherwise="map"),
     )
 
 

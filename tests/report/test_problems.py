@@ -1,5 +1,6 @@
 """What the page says is wrong: the rows of the store become few problems in words."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -121,6 +122,11 @@ def test_broken_checks_are_told_by_check_and_not_twice(sqlite_store: Store, week
         "i Know Flat 2: not read back in time",
     ]
     assert "1 slot, 1.00 kWh apart" in found[1]
+    # What concerns one asset leads to its details, the rest to the table.
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    links = re.findall(r'class="screen" href="#([^"]+)"', section(page, "wrong"))
+    places = {name: place for place, name in re.findall(r'id="(asset-\d+)".*?<h3>(.*?)</h3>', page, re.DOTALL)}
+    assert links == [places["Flat 1"], "discrepancies", places["Flat 1"], "checks", places["Flat 2"]]
     assert "24 slots, the last on Wed 11 Mar 2026 08:15 CET" in found[2]
     assert "slotfeed findings --asset 'Flat 1'" in found[2]
     assert "4 days of 4 assets" in found[3]
