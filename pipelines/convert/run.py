@@ -13,7 +13,7 @@ from pipelines.convert import plan
 from pipelines.convert.forecast.live import foretell
 from pipelines.convert.kernel import slot_energy
 from pipelines.convert.outbox import plan_forecasts, plan_measurements
-from pipelines.convert.standing import COMPLETE, CURRENT, SAME_ENERGY, current_slots
+from pipelines.convert.standing import COMPLETE, CURRENT, SAME_ENERGY, slots_within
 from pipelines.convert.substitute.run import part, substitute
 from pipelines.convert.substitute.windows import Chunk
 from pipelines.convert.window import CHUNK, load_readings, oldest_unslotted, touched_slots, touched_streams
@@ -142,8 +142,8 @@ def _changed(connection: Connection, computed: pl.DataFrame, *, keep_measured: b
     """
     if computed.is_empty():
         return CURRENT.to_frame()
-    low, high = computed.select(low=pl.col("slot_start").min(), high=pl.col("slot_start").max()).row(0)
-    standing = current_slots(connection, since=low, until=high)
+    bounds = computed.group_by("asset_id").agg(low=pl.col("slot_start").min(), high=pl.col("slot_start").max())
+    standing = slots_within(connection, bounds.sort("asset_id").rows())
     both = computed.join(standing, on=["asset_id", "slot_start"], how="left", suffix="_old")
     moved = (pl.col("energy_wh") - pl.col("energy_wh_old")).abs() > SAME_ENERGY * pl.max_horizontal(
         pl.col("energy_wh"), pl.col("energy_wh_old"), 1.0

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import polars as pl
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, and_, select
 
 from pipelines.community import Community
 from pipelines.convert.asked import asked
@@ -45,29 +45,6 @@ def sendable(slots: pl.DataFrame, *, posting: frozenset[str] = frozenset()) -> p
         enough = pl.col("quality").is_in([q.value for q in SENDABLE_ESTIMATES])
         good |= asked & enough & (whole | is_filled())
     return slots.filter(good)
-
-
-def current_slots(connection: Connection, *, since: datetime, until: datetime | None = None) -> pl.DataFrame:
-    """The highest version of each slot that starts in [since, until], both included: CURRENT."""
-    table = table_of(SlotEnergyRow)
-    within = [table.c.slot_start >= since]
-    if until is not None:
-        within.append(table.c.slot_start <= until)
-    newest = (
-        select(table.c.asset_id, table.c.slot_start, func.max(table.c.version).label("version"))
-        .where(*within)
-        .group_by(table.c.asset_id, table.c.slot_start)
-        .subquery()
-    )
-    query = select(*(table.c[name] for name in CURRENT.names())).join(
-        newest,
-        and_(
-            table.c.asset_id == newest.c.asset_id,
-            table.c.slot_start == newest.c.slot_start,
-            table.c.version == newest.c.version,
-        ),
-    )
-    return read_frame(connection, query, CURRENT)
 
 
 def slots_within(connection: Connection, ranges: Sequence[tuple[str, datetime, datetime]]) -> pl.DataFrame:

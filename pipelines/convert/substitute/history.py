@@ -1,15 +1,13 @@
 """Good slots of the weeks before a gap, from the store."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Select, and_, select
+from sqlalchemy import Connection, select
 
 from pipelines.community import Community
-from pipelines.convert.asked import asked
 from pipelines.convert.methods import Method
-from pipelines.convert.standing import CURRENT
+from pipelines.convert.standing import CURRENT, newest_versions, slots_within
 from pipelines.convert.substitute.like_days import BIN, US, good_history, instants, with_bins
 from pipelines.convert.substitute.units import Known, load_units, unit_slots
 from pipelines.store import SlotEnergyRow, read_frame, table_of
@@ -74,13 +72,15 @@ def _stored(connection: Connection, community: Community, units: pl.DataFrame, w
         return _numbered(CURRENT.to_frame(), units, community)
     ranges = [(asset, _instant(a), _instant(b)) for asset, a, b in units.select("asset_id", "a", "b").iter_rows()]
     if len(wanted) > FEW:
-        return _numbered(_newest(connection, _between(connection, ranges)), units, community)
+        return _numbered(slots_within(connection, ranges), units, community)
     table = table_of(SlotEnergyRow)
-    some = _newest(connection, _columns().where(table.c.asset_id.in_(asset_ids), table.c.slot_start.in_(wanted)))
+    query = select(*(table.c[name] for name in CURRENT.names()))
+    query = query.where(table.c.asset_id.in_(asset_ids), table.c.slot_start.in_(wanted))
+    some = newest_versions(read_frame(connection, query, CURRENT))
     # Whether an evenly spread slot has a shape is told by its neighbours.
     uncertain = set(some.filter(pl.col("method") == Method.INTERPOLATED)["asset_id"])
     if uncertain:
-        whole = _newest(connection, _between(connection, [one for one in ranges if one[0] in uncertain]))
+        whole = slots_within(connection, [one for one in ranges if one[0] in uncertain])
         some = pl.concat([some.filter(~pl.col("asset_id").is_in(list(uncertain))), whole])
     return _numbered(some, units, community)
 
@@ -91,27 +91,6 @@ def _numbered(slots: pl.DataFrame, units: pl.DataFrame, community: Community) ->
         slots.join(units.select("asset_id", "unit"), on="asset_id")
         .with_columns(slot=pl.col("slot_start").dt.timestamp("us") // slot_us)
         .select(HISTORY)
-    )
-
-
-def _newest(connection: Connection, query: Select[Any]) -> pl.DataFrame:
-    every = read_frame(connection, query, CURRENT)
-    return every.sort("asset_id", "slot_start", "version").unique(
-        ["asset_id", "slot_start"], keep="last", maintain_order=True
-    )
-
-
-def _columns() -> Select[Any]:
-    table = table_of(SlotEnergyRow)
-    return select(*(table.c[name] for name in CURRENT.names()))
-
-
-def _between(connection: Connection, ranges: list[tuple[str, datetime, datetime]]) -> Select[Any]:
-    table = table_of(SlotEnergyRow)
-    instant = table.c.slot_start.type
-    wanted = asked(connection, {"asset_id": table.c.asset_id.type, "a": instant, "b": instant}, ranges)
-    return _columns().join(
-        wanted, and_(table.c.asset_id == wanted.c.asset_id, table.c.slot_start.between(wanted.c.a, wanted.c.b))
     )
 
 
