@@ -5,8 +5,9 @@ order of their arrival, with resets, rollovers at 100 MWh, silences of two hours
 parquet file. From the file to energy, coverage, quality and method of each asset and slot:
 
 - slotfeed: `pipelines.convert.kernel.slot_energy`, what `convert` calls.
-- pandas: whole columns, names as categories, one sort.
-- DuckDB: one statement, partitioned by names; and one that numbers the streams first, which few would think of.
+- pandas: whole columns, one sort; with names as text, as they are read, and with names as categories, which pyarrow can
+  take from the file's own dictionaries.
+- DuckDB: one statement; partitioned by names, and with streams numbered first.
 
 Ways take turns, each in a process of its own, and the least of some rounds counts, as other work on the machine only
 adds. In the end all results are held against each other: the same slots, energies to 1e-6 Wh, the rest to the last bit
