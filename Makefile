@@ -38,8 +38,11 @@ check: $(READY)  ## Lint, types and the rules of the house
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-bench: $(READY)  ## Figures: reading a day of a thousand devices, posting a slot of ten thousand assets
+bench: $(READY) openmp  ## Figures: reading, validating, slots, forecasts, posting; each beside a peer
 	@$(BIN)/python tests/benchmarks/clouds.py
+	@$(BIN)/python tests/benchmarks/validation.py
+	@$(BIN)/python tests/benchmarks/slots.py
+	@$(BIN)/python -m tests.benchmarks.forecast
 	@$(BIN)/python tests/benchmarks/posting.py
 
 format: $(READY)  ## Format and mend what ruff can

@@ -13,6 +13,9 @@ DARK_DEG = -6.0
 """With the sun this far below the horizon civil twilight is over: less than 4 lux, in which no inverter wakes up. That
 this is the limit is ours."""
 
+SUNSET_DEG = -0.833
+"""The sun's centre at sunrise and sunset, refraction and its radius let off: the usual definition (NOAA)."""
+
 STEP = timedelta(minutes=15)
 
 
@@ -27,13 +30,9 @@ class Place:
     """Degrees east."""
 
 
-def is_dark(place: Place | None, instant: datetime) -> bool:
-    """The sun is well below the horizon. False where the place isn't known."""
-    if place is None:
-        return False
-    observer = Observer(latitude=place.latitude, longitude=place.longitude)
-    height_deg: float = elevation(observer, instant, with_refraction=False)
-    return height_deg < DARK_DEG
+def is_dark(place: Place | None, instant: datetime, *, below_deg: float = DARK_DEG) -> bool:
+    """The sun is so many degrees above the horizon, or lower. False where the place isn't known."""
+    return not sun_is_up(place, instant, height_deg=below_deg)
 
 
 def sun_is_up(place: Place | None, instant: datetime, *, height_deg: float) -> bool:
@@ -45,12 +44,14 @@ def sun_is_up(place: Place | None, instant: datetime, *, height_deg: float) -> b
     return now_deg >= height_deg
 
 
-def dark_quarters(place: Place | None, start: datetime, end: datetime) -> list[datetime]:
+def dark_quarters(
+    place: Place | None, start: datetime, end: datetime, *, below_deg: float = DARK_DEG
+) -> list[datetime]:
     """Starts of the quarter hours in [start, end), counted from `start`, throughout which it is dark."""
     quarters = []
-    dark = is_dark(place, start)
+    dark = is_dark(place, start, below_deg=below_deg)
     while start + STEP <= end:
-        still = is_dark(place, start + STEP)
+        still = is_dark(place, start + STEP, below_deg=below_deg)
         if dark and still:
             quarters.append(start)
         start, dark = start + STEP, still

@@ -28,6 +28,10 @@ POWER_MAX_GAP = timedelta(minutes=30)
 WH_PER_W_US = 1 / 3.6e9
 """Wh of one watt over one microsecond."""
 
+SHAPELESS = 1.5
+"""A span of so many slots, or less, still tells the course of its slots: readings come some seconds or minutes early and
+late. From one missed reading on it doesn't. The number is ours."""
+
 SUBSTITUTED = QUALITY_RANK[Quality.SUBSTITUTED]
 
 SPANS = pl.Schema(
@@ -64,7 +68,7 @@ def spans(readings: pl.LazyFrame, *, slot_us: int) -> pl.LazyFrame:
         readings: asset_id, stream_id, sign (+1, -1), two_way, ts and ts_end (microseconds since 1970, UTC),
             kind, value (Wh or W), rank (of quality, 0 best), series_start (one of `SeriesStart`, or "").
             In any order; one row per (asset, stream, ts).
-        slot_us: slot length in microseconds. A span that is longer tells nothing about its inside: its
+        slot_us: slot length in microseconds. A span longer than SHAPELESS slots tells nothing about its inside: its
             quality is SUBSTITUTED at best and its method `interpolated`.
 
     Returns:
@@ -195,7 +199,7 @@ def _even(frame: pl.LazyFrame, axis: Axis, *, t0: str, t1: str, method: Method) 
 
 def _spans(frame: pl.LazyFrame, axis: Axis, *, t0: str, t1: str, method: Method) -> pl.LazyFrame:
     """A two-way channel counts what flows the other way as zero; a one-way one drops it."""
-    long = pl.col(t1) - pl.col(t0) > axis.slot_us
+    long = pl.col(t1) - pl.col(t0) > axis.slot_us * SHAPELESS
     worst = pl.when(long).then(pl.lit(SUBSTITUTED, pl.UInt8)).otherwise(pl.lit(0, pl.UInt8))
     return frame.filter(marked(TWO_WAY) | (pl.col("energy_wh") >= 0)).select(
         t0=pl.col(t0),

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from expectations.names import Suite
-from pipelines.validate.engine import warm_up
 from sqlmodel import SQLModel
 
+from expectations.names import Suite
 from pipelines.clock import FixedClock
 from pipelines.collect.catalogue import find_vendor
 from pipelines.collect.run import collect
@@ -26,6 +25,7 @@ from pipelines.sandbox.clouds.serve import in_thread
 from pipelines.sandbox.clouds.world import World
 from pipelines.settings import Secrets
 from pipelines.store import Store
+from pipelines.validate.engine import warm_up
 from pipelines.validate.run import validate
 
 QUARTER, HOUR = timedelta(minutes=15), timedelta(hours=1)

@@ -51,7 +51,7 @@ def exact_slots(rows: Iterable[Row], slot_us: int) -> dict[tuple[str, int], dict
     for (asset, stream), its in streams.items():
         its.sort(key=lambda row: row["ts"])
         for stretch in [*_registers(its), *_intervals(its), *_samples(its)]:
-            long = stretch.end - stretch.begin > slot_us
+            long = 2 * (stretch.end - stretch.begin) > 3 * slot_us
             for number in range(int(stretch.begin // slot_us), int(-(-stretch.end // slot_us))):
                 a, b = max(stretch.begin, number * slot_us), min(stretch.end, (number + 1) * slot_us)
                 slot = found[asset, number].setdefault(stream, Slot())

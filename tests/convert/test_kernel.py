@@ -303,3 +303,22 @@ def test_an_asset_of_two_streams_is_their_sum_and_as_covered_as_the_worse() -> N
     both, alone = found[MONDAY], found[MONDAY + quarter]
     assert (both["energy_wh"], both["coverage"], both["quality"]) == (15.0, 1.0, "SUBSTITUTED")
     assert alone["coverage"] == 0.0
+
+
+def test_readings_that_come_minutes_early_and_late_leave_slots_measured() -> None:
+    off_s = (0, 4, -3, 240, -180, 7)
+    at = [MONDAY + timedelta(minutes=15 * n, seconds=s) for n, s in enumerate(off_s)]
+    found = slots([{"ts": t, "kind": Kind.REGISTER, "value": 100.0 * n} for n, t in enumerate(at)])
+    assert {(row["quality"], row["method"]) for row in found.values()} == {("MEASURED", "register")}
+
+
+def test_one_missed_reading_leaves_two_slots_without_a_shape() -> None:
+    minutes = (0, 15, 45, 60)
+    at = [MONDAY + timedelta(minutes=m) for m in minutes]
+    found = slots([{"ts": t, "kind": Kind.REGISTER, "value": 10.0 * m} for t, m in zip(at, minutes, strict=True)])
+    assert [found[start]["quality"] for start in sorted(found)] == [
+        "MEASURED",
+        "SUBSTITUTED",
+        "SUBSTITUTED",
+        "MEASURED",
+    ]

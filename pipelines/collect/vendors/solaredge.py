@@ -20,7 +20,7 @@ from pipelines.collect.cloud.consent import take_consent, token_keeper
 from pipelines.collect.cloud.http import Manners, Reply
 from pipelines.collect.cloud.vendor import Account, Ask, Vendor
 from pipelines.collect.source import NO_ROWS, Answer, Channel, Device, rows_frame
-from pipelines.daylight import dark_quarters
+from pipelines.daylight import SUNSET_DEG, dark_quarters
 from pipelines.errors import AccountStopped, SlotfeedError, SourceError
 from pipelines.frames import INSTANT, Kind, Quality
 from pipelines.slots import slot_floor, slots_between
@@ -235,7 +235,9 @@ class Session:
         rows = rows_of(series)
         failed |= self._unreadable(rows, series)
         failed |= {device: error for question, error in refused.items() for device, _ in question.channels}
-        rows = with_darkness(rows.filter(pl.col("stamp").is_not_null()), asleep, dark)
+        # An inverter that says nothing before the sun rises is asleep.
+        down = dark_quarters(self._account.place, start, end, below_deg=SUNSET_DEG)
+        rows = with_darkness(rows.filter(pl.col("stamp").is_not_null()), asleep, down)
         return Answer(rows=rows, failed=failed, unknown=unknown)
 
     def _answer(self, question: Question) -> tuple[list[Series], dict[str, SlotfeedError], Counter[str]]:

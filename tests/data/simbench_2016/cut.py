@@ -1,4 +1,4 @@
-"""Makes `profiles.parquet` and `assets.csv` from the year's powers; run it as `python cut.py POWERS.parquet ASSETS.csv`.
+"""Makes `profiles.parquet` and `assets.csv` from the year's powers: `python cut.py POWERS.parquet ASSETS.csv`.
 
 POWERS has a column of mean powers in kW per asset, ASSETS the columns asset_id, kind, simbench_profile, p_nom_kW.
 """
