@@ -35,6 +35,7 @@ from pipelines.community import Community
 from pipelines.errors import TerminalError
 from pipelines.exchange import PROTOCOLS
 from pipelines.exchange.aggregators import create_aggregator, select_aggregator
+from pipelines.frames import Quality
 from pipelines.report.figures import Status
 from pipelines.report.run import write_report
 from pipelines.report.rundown import discrepancy_rows
@@ -256,6 +257,7 @@ def _show_truth(store: Store, community: Community) -> None:
             "slot_start": pl.Datetime("us", "UTC"),
             "version": pl.Int64(),
             "energy_wh": pl.Float64(),
+            "quality": pl.String(),
         }
     )
     with store.reading() as connection:
@@ -267,6 +269,8 @@ def _show_truth(store: Store, community: Community) -> None:
     )
     off = (
         made.filter(pl.col("version") == pl.col("version").max().over("asset_id", "slot_start"))
+        # The seeded absurd value leaves a gap; what is estimated there is no claim to be true.
+        .filter(pl.col("quality") != Quality.ESTIMATED)
         .join(truth(), on=["asset_id", "slot_start"], suffix="_true")
         .join(kinds, on="asset_id")
         .group_by("source")
