@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,7 +20,7 @@ from flows.backtest_cli import backtest
 from flows.exchange_cli import aggregators
 from flows.grid_cli import grid_fees
 from flows.listen_cli import listen
-from flows.moments import parse_moment
+from flows.moments import midnight, parse_moment
 from flows.opened import open_community
 from flows.profiles_cli import profiles
 from flows.quality_cli import checks, findings, quality
@@ -55,6 +55,8 @@ At = Annotated[str | None, typer.Option(help="Run as if it were this time: 2016-
 Start = Annotated[str | None, typer.Option(help="First slot: a date (local midnight) or a time.")]
 End = Annotated[str | None, typer.Option(help="End, itself not included.")]
 DEFAULT_FILE = Path("community.yaml")
+REPORTED_DAYS = 7
+"""Before the report's last day, where nobody says otherwise; its weeks go further back."""
 
 
 def main() -> None:
@@ -200,18 +202,17 @@ def report(
     end: End = None,
     output: Annotated[Path, typer.Option(help="The page to write.")] = Path("slotfeed-report.html"),
 ) -> None:
-    """Write the data-quality and reconciliation report: one HTML file that opens offline."""
-    from expectations.names import READING_CHECKS
+    """Write the report, of the last seven days or of any: one HTML file that opens offline."""
     from pipelines.report.run import write_report
     from pipelines.report.status import status as sum_up
 
     found, store = open_community(community)
     known = sum_up(store, found)
     now = WallClock().now()
-    first = _moment(start, "--start", community) or known.start or now - timedelta(days=1)
     last = _moment(end, "--end", community) or known.end or now
-    words = {str(name): meaning.explanation for name, meaning in READING_CHECKS.items()}
-    path = write_report(store, found, start=first, end=last, now=now, path=output, broken_in_words=words)
+    week = midnight(last, found.community.time_zone, days_before=REPORTED_DAYS)
+    first = _moment(start, "--start", community) or max(known.start or week, week)
+    path = write_report(store, found, start=first, end=last, now=now, path=output)
     screens.out.print(f"Wrote {path}")
 
 

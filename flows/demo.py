@@ -22,7 +22,6 @@ import polars as pl
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy import select
 
-from expectations.names import READING_CHECKS
 from flows import screens
 from flows.backfill import load_history
 from flows.feed import feed, feed_once
@@ -228,7 +227,6 @@ def _close(stage: Stage) -> bool:
     store = open_own_store(community, stage.folder, Secrets(stage.folder))
     try:
         summary = status(store, community, start=SUNDAY, end=MONDAY)
-        words = {str(name): meaning.explanation for name, meaning in READING_CHECKS.items()}
         report = write_report(
             store,
             community,
@@ -236,7 +234,6 @@ def _close(stage: Stage) -> bool:
             end=MONDAY,
             now=AFTERWARDS,
             path=stage.folder / "report.html",
-            broken_in_words=words,
         )
         screens.out.print()
         screens.out.print(screens.figures(summary))

@@ -1,6 +1,6 @@
 """Times as people type them on the command line."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from pipelines.errors import ConfigurationError, Issue
@@ -33,6 +33,12 @@ def parse_moment(text: str, *, option: str, zone: str) -> datetime:
             raise _fault(option, f"{text} is no single time in {zone}: the clocks change", "Add an offset: ...+01:00")
         moment = moment.replace(tzinfo=local)
     return moment.astimezone(UTC)
+
+
+def midnight(moment: datetime, zone: str, *, days_before: int) -> datetime:
+    """The local midnight so many days before the day that `moment` lies in, in UTC."""
+    day = moment.astimezone(ZoneInfo(zone)).date() - timedelta(days=days_before)
+    return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).astimezone(UTC)
 
 
 def in_utc(moment: datetime) -> datetime:

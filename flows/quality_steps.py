@@ -2,9 +2,9 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
+from flows.moments import midnight
 from flows.session import Run
 from flows.steps import step
 from pipelines.convert.forecast import ForecastSummary, choose_forecasts
@@ -61,7 +61,7 @@ async def publish(run: Run) -> Published:
         write_report,
         run.store,
         run.community,
-        start=run.now - timedelta(days=DAYS),
+        start=midnight(run.now, run.community.community.time_zone, days_before=DAYS),
         end=run.now,
         now=run.now,
         path=folder / "report.html",

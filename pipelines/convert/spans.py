@@ -29,7 +29,7 @@ WH_PER_W_US = 1 / 3.6e9
 """Wh of one watt over one microsecond."""
 
 SHAPELESS = 1.5
-"""A span of so many slots, or less, still tells the course of its slots: readings come seconds or minutes early and late.
+"""A span of so many slots, or less, still tells their course: readings come seconds or minutes early and late.
 From one missed reading on it doesn't. The number is ours."""
 
 SUBSTITUTED = QUALITY_RANK[Quality.SUBSTITUTED]

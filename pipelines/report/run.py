@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -58,7 +57,6 @@ def write_report(
     end: datetime,
     now: datetime,
     path: Path,
-    broken_in_words: Mapping[str, str] = MappingProxyType({}),
     docs: str | None = None,
 ) -> Path:
     """Write the page about the slots of [start, end) as they stand at `now`.
@@ -70,7 +68,6 @@ def write_report(
         end: of the period.
         now: slots that end later are left out of charts and sums.
         path: of the page. It is replaced whole or not at all; missing folders are made.
-        broken_in_words: expectation -> a sentence for people, where `faults.FAULTS` doesn't say it well enough.
         docs: link to Great Expectations' Data Docs, relative to the page. Default: DATA_DOCS, where that is a file.
 
     Returns:
@@ -85,7 +82,7 @@ def write_report(
         status = status_of(store, community, start=start, end=end, now=now)
         view = _View(connection=connection, community=community, status=status, start=start, end=end, now=now)
         words = {check.value: fault for check, fault in FAULTS.items()}
-        content = _content(view, in_words=words | dict(broken_in_words))
+        content = _content(view, in_words=words)
     write_whole(render(content | {"docs": docs}, view.zone), path, community=community.community.name)
     return path
 

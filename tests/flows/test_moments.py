@@ -1,8 +1,8 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from flows.moments import parse_moment
+from flows.moments import midnight, parse_moment
 from pipelines.errors import ConfigurationError
 
 
@@ -31,3 +31,12 @@ def test_a_local_time_that_happens_twice_or_never_is_refused(text: str) -> None:
 def test_what_is_no_time_is_refused_with_the_option_named(text: str) -> None:
     with pytest.raises(ConfigurationError, match="--start"):
         parse_moment(text, option="--start", zone="UTC")
+
+
+def test_midnight_is_the_local_one_on_days_of_any_length() -> None:
+    sunday = datetime(2016, 10, 30, 22, 30, tzinfo=UTC)
+    assert midnight(sunday, "Europe/Berlin", days_before=0) == datetime(2016, 10, 29, 22, tzinfo=UTC)
+    assert midnight(sunday, "Europe/Berlin", days_before=1) == datetime(2016, 10, 28, 22, tzinfo=UTC)
+    assert midnight(sunday + timedelta(hours=1), "Europe/Berlin", days_before=0) == datetime(
+        2016, 10, 30, 23, tzinfo=UTC
+    )
