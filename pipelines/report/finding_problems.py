@@ -159,10 +159,11 @@ def unaccounted_problem(status: Status, ground: Ground) -> Iterator[Problem]:
         return
     first = status.unaccounted.first[0]
     names = list(dict.fromkeys(key.asset for key in status.unaccounted.first))
+    among = "among others " if status.unaccounted.count > len(status.unaccounted.first) else ""
     yield Problem(
         tone="bad",
         title=f"{counted(status.unaccounted.count, 'slot')} at the exchange not proven yet",
-        where=named(names),
+        where=among + named(names),
         since=ground.local(min(key.slot_start for key in status.unaccounted.first)),
         size=f"{counted(status.unaccounted.count, 'slot')} neither confirmed nor explained",
         remedy="Read the exchange's results back once more; what is still open then has a cause.",

@@ -200,11 +200,12 @@ def _specs(series: AssetSeries, labels: Sequence[str], groups: Iterable[str], pe
 def _problems(view: _View, figures: Sequence[AssetFigures], broken: Sequence[Broken]) -> list[Problem]:
     connection, length = view.connection, view.community.slot_length
     ground = Ground(figures=figures, zone=view.zone, length=length, over=view.over)
-    start, end = view.start, view.end
+    start, end, runs = view.start, view.end, view.status.last_run
+    fed_until = slot_problems.fed_until(runs, ground, end=end, now=view.now)
     return in_order(
         [
-            *slot_problems.run_problems(view.status.last_run, ground, end=end, now=view.now),
-            *slot_problems.silence_problems(ground),
+            *slot_problems.run_problems(runs, ground, end=end, now=view.now),
+            *slot_problems.silence_problems(ground, fed_until=fed_until),
             *slot_problems.gap_problems(connection, ground, start=start),
             *finding_problems.check_problems(ground, broken),
             *finding_problems.quarantine_problems(connection, view.community, ground, start=start, end=end),

@@ -8,7 +8,6 @@ from sqlalchemy import Connection
 from pipelines.report.assets import AssetFigures
 from pipelines.report.figures import LastRun
 from pipelines.report.gaps import Gap, gaps_of
-from pipelines.report.grades import Grade, in_words
 from pipelines.report.problems import NAMED, Ground, Problem, backfill, named
 from pipelines.report.remedies import Remedy
 from pipelines.report.times import duration_text, slot_ceil, span_text
@@ -43,10 +42,18 @@ def run_problems(last_run: Mapping[str, LastRun], ground: Ground, *, end: dateti
             remedy = Remedy("Run it by hand: it names what failed. Often the next run mends it.", f"slotfeed {command}")
             yield _of_run(run, ground, tone="warn", title=f"The last {command} left something undone", remedy=remedy)
     feed = last_run.get("feed")
-    if feed is not None and now - feed.logical_time > FEED_LATE:
+    if feed is not None and fed_until(last_run, ground, end=end, now=now) is not None:
         remedy = Remedy("See whether the worker runs; until it does, nothing is read and sent.", "slotfeed feed")
         late = duration_text(now - feed.logical_time)
         yield _of_run(feed, ground, tone="bad", title=f"No feed for {late}", remedy=remedy)
+
+
+def fed_until(last_run: Mapping[str, LastRun], ground: Ground, *, end: datetime, now: datetime) -> datetime | None:
+    """When the last feed ran, where none has for FEED_LATE and the period reaches to the present; else None."""
+    feed = last_run.get("feed")
+    if feed is None or end < slot_floor(now, ground.length) or now - feed.logical_time <= FEED_LATE:
+        return None
+    return feed.logical_time
 
 
 def _of_run(run: LastRun, ground: Ground, *, tone: str, title: str, remedy: Remedy) -> Problem:
@@ -62,11 +69,17 @@ def _of_run(run: LastRun, ground: Ground, *, tone: str, title: str, remedy: Reme
     )
 
 
-def silence_problems(ground: Ground) -> Iterator[Problem]:
-    """Assets without readings up to the present; those of the same source that fell silent together are one problem."""
+def silence_problems(ground: Ground, *, fed_until: datetime | None) -> Iterator[Problem]:
+    """Assets without readings up to the present; those of the same source that fell silent together are one problem.
+
+    Args:
+        ground: what is told.
+        fed_until: when the last feed ran, where none comes any more: who was heard of till then isn't silent.
+    """
+    heard_from = None if fed_until is None else slot_floor(fed_until, ground.length) - ground.length
     silent: dict[tuple[str, datetime], list[AssetFigures]] = {}
     for asset in ground.figures:
-        if asset.silent_since is not None:
+        if asset.silent_since is not None and (heard_from is None or asset.silent_since < heard_from):
             silent.setdefault((asset.sources, asset.silent_since), []).append(asset)
     for (sources, since), assets in silent.items():
         names = [asset.status.name for asset in assets]
@@ -104,7 +117,6 @@ def gap_problems(connection: Connection, ground: Ground, *, start: datetime) -> 
     if rest := len(lacking) - len(told):
         told.append(f"and {counted(rest, 'other asset')}")
     first = min((gap.start for found in gaps for gap in found), default=start)
-    grades = {grade: sum(a.slots.grades.get(grade, 0) for a, _ in lacking) for grade in Grade if grade > Grade.MEASURED}
     slots = sum(number for _, number in lacking)
     whose = lacking[0][0].status.name if len(lacking) == 1 else counted(len(lacking), "asset")
     yield Problem(
@@ -112,7 +124,7 @@ def gap_problems(connection: Connection, ground: Ground, *, start: datetime) -> 
         title=f"{whose}: gaps in the readings",
         where="; ".join(told),
         since=ground.local(first),
-        size=f"{counted(slots, 'slot')} not backed whole by readings; in their place: {in_words(grades.items())}",
+        size=f"{counted(slots, 'slot')} not backed whole by readings",
         remedy="Values that come later take their place by themselves. If they don't come, fetch them again.",
         command=backfill(first, ground),
         last=max((gap.end for found in gaps for gap in found), default=start),
