@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 File = Annotated[Path, typer.Option("--community", "-c", envvar="SLOTFEED_COMMUNITY", help="The community file.")]
 DEFAULT_FILE = Path("community.yaml")
+MOST_GROUPED = 100_000
+"""Findings that are put together to lines, the newest."""
+
 OneAsset = Annotated[str | None, typer.Option("--asset", "-a", help="Only this one: its name or uuid.")]
 
 
@@ -42,25 +45,29 @@ def quality(
 
 
 def findings(
+    *,
     community: File = DEFAULT_FILE,
     asset: OneAsset = None,
     severity: Annotated[
         list[str] | None, typer.Option(help="reject, flag or inform; several times for more. Default: reject and flag.")
     ] = None,
     closed: Annotated[bool, typer.Option("--closed", help="With those that are closed.")] = False,
-    most: Annotated[int, typer.Option(help="Rows to show.")] = 50,
+    each: Annotated[bool, typer.Option("--each", help="Every row by itself.")] = False,
+    most: Annotated[int, typer.Option(help="Lines to show.")] = 50,
 ) -> None:
-    """List the rows that broke a check: what, when, by which value, against which threshold."""
+    """List what broke a check: which asset, how many rows, since when, by which value."""
     from expectations.names import Severity
     from flows.opened import open_community
-    from pipelines.report.findings import finding_rows
+    from pipelines.report.findings import finding_rows, grouped_rows
     from pipelines.validate.findings import list_findings
 
     wanted = [_severity(name, Severity) for name in severity or (Severity.REJECT, Severity.FLAG)]
     found, store = open_community(community)
     ids = [_asset(found, asset).asset_id] if asset else []
-    frame = list_findings(store, asset_ids=ids, severities=wanted, closed=closed, limit=most)
-    screens.show_rows("Findings", finding_rows(frame, found), empty="Nothing broke a check")
+    limit = most if each else MOST_GROUPED
+    frame = list_findings(store, asset_ids=ids, severities=wanted, closed=closed, limit=limit)
+    rows = finding_rows(frame, found) if each else grouped_rows(frame, found, most=most)
+    screens.show_rows("Findings", rows, empty="Nothing broke a check")
 
 
 def checks(community: File = DEFAULT_FILE, asset: OneAsset = None) -> None:

@@ -34,6 +34,35 @@ def finding_rows(findings: pl.DataFrame, community: Community) -> list[Mapping[s
     ]
 
 
+def grouped_rows(findings: pl.DataFrame, community: Community, *, most: int) -> list[Mapping[str, Any]]:
+    """One row per asset, check and severity: how many rows, from when to when, and the newest one's value.
+
+    Args:
+        findings: frame of `pipelines.validate.findings.LISTED`, newest first.
+        community: names the assets; times are those of its zone.
+        most: groups at most, those of the newest rows first.
+    """
+    keys = ["asset_id", "check_name", "severity", "closed_by"]
+    groups = findings.group_by(keys, maintain_order=True).agg(
+        pl.len().alias("rows"), pl.col("ts").min().alias("from_ts"), pl.exclude(keys).first()
+    )
+    newest = groups.head(most)
+    zone = ZoneInfo(community.community.time_zone)
+    return [
+        {
+            "asset": told["asset"],
+            "broke": told["broke"],
+            "rows": f"{row['rows']:,}",
+            "from": "" if row["from_ts"] is None else _short(row["from_ts"], zone),
+            "to": told["time"],
+            "newest by": told["by"],
+            "severity": told["severity"],
+            "state": row["closed_by"] or "open",
+        }
+        for row, told in zip(newest.iter_rows(named=True), finding_rows(newest, community), strict=True)
+    ]
+
+
 def check_rows(community: Community, asset: Asset) -> list[Mapping[str, Any]]:
     """One row per check: what it means, what is good for this asset, and whose number that is."""
     limits = community.limits(asset)

@@ -167,7 +167,9 @@ def _content(view: _View, *, in_words: Mapping[str, str]) -> dict[str, Any]:
 
 def _charted(view: _View, figures: Sequence[AssetFigures], days: Mapping[date, trend.DaySum]) -> dict[str, Any]:
     """The charts with their data, and the details of the assets that are charted one by one."""
-    connection, community, start, over = view.connection, view.community, view.start, view.over
+    connection, community, over = view.connection, view.community, view.over
+    # Before the first asset is live there is nothing to draw.
+    start = min(over, max(view.start, min((a.live_since for a in view.status.per_asset), default=view.start)))
     chosen = figures[:MULTIPLES]
     charted = [row.status for row in chosen]
     labels = _labels(charted)

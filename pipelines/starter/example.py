@@ -13,7 +13,8 @@ community:
   name: Sunny Street
   simulation_uuid: 84d221fa-46e1-49e0-823b-26cfb3425a5a    # (1) after /results/ in the address of the exchange's page
   # slot_length: 15             # minutes, as set at the exchange
-  # time_zone: UTC              # of reports, such as Europe/Vienna
+  # time_zone: UTC              # of reports and days, such as Europe/Vienna
+  # holidays: AT                # whose public holidays are like Sundays: a country, or its part such as DE-BY
 
 exchange:
   base_url: https://gsyweb.gridsingularity.com
@@ -74,6 +75,19 @@ assets:
   #   interval: 15              # minutes of a span whose rows tell only its start or end
   #   sign: -1                  # turns the value round
   #   two_way: true             # goes below zero: name it in two assets, in the pv with sign: -1
+  #   dials: 6                  # digits of kWh that the register can show: more is a wrong unit
+  #
+  # Of an asset, too:
+  #   check_registers: [...]    # like streams: registers that its energy must add up to
+  #   checks: {day_usage: off, stale_run: {high: 11}}    # other thresholds; slotfeed checks --asset "Flat 1"
+  #   post_estimates: true      # send what was estimated where readings are missing; by default it isn't
+  #   forecast: yesterday       # by default what the last backtest found best
+  #   load_profile: h0          # until there are measurements: a standard load profile, and
+  #   annual_kwh: 3500          # the energy of a year
+
+# Other thresholds for all assets or for a type, and how gaps are filled:
+# checks: {all: {stale_run: {high: 11}}, pv: {zero_run: {severity: inform}}}
+# estimation: {linear_minutes: 120, like_day_weeks: 3, longest_days: 21}
 """
 
 
