@@ -12,6 +12,7 @@ WORST_SHOWN = 2.0
 
 BETTER, WORSE, PERSISTENCE = "#17415f", "#d97a1e", "#8fb8d6"
 TITLES = {"all": "all assets", "load": "loads", "pv": "PV", "heat_pump": "heat pumps", "ev_charger": "EV chargers"}
+TITLES |= {"battery": "batteries", "smart_meter": "smart meters"}
 LABELS = {
     "persistence": "persistence",
     "yesterday": "as yesterday",

@@ -19,6 +19,7 @@ from pipelines.report import finding_problems, slot_problems, summary, tables, t
 from pipelines.report import queries as q
 from pipelines.report.asset_charts import asset_chart, grade_map
 from pipelines.report.assets import AssetFigures, asset_figures
+from pipelines.report.backtest import last_backtest
 from pipelines.report.broken import Broken, broken_checks, of_assets, open_before, stretches
 from pipelines.report.charts import Period, Spec, community_chart
 from pipelines.report.details import details
@@ -138,6 +139,7 @@ def _content(view: _View, *, in_words: Mapping[str, str]) -> dict[str, Any]:
         "zone": view.zone.key,
         "protocol": community.exchange.protocol,
         "slot_minutes": community.community.slot_length,
+        "backtest": last_backtest(connection, community),
         "start": view.start,
         "end": view.end,
         "now": view.now,

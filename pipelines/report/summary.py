@@ -123,7 +123,7 @@ def tiles(
             + (f", {status.suspect:,} suspect" if status.suspect else ""),
             tone="warn" if status.quarantined else "",
         ),
-        _findings_tile(severities, older),
+        _findings_tile(severities, older, live=status.assets > 0),
         _forecast_tile(figures),
     ]
 
@@ -133,14 +133,14 @@ def _not_live(status: Status, community: Community) -> str:
     return f"; {others:,} more not live yet" if others else ""
 
 
-def _findings_tile(severities: Mapping[str, int], older: int) -> Tile:
+def _findings_tile(severities: Mapping[str, int], older: int, *, live: bool) -> Tile:
     words = {"reject": "rejected", "flag": "flagged", "inform": "for information"}
     told = [f"{severities[name]:,} {word}" for name, word in words.items() if severities.get(name)]
     told += [f"{older:,} older" if told else f"{older:,} older ones are open"] if older else []
     return Tile(
         label="Broken checks",
         value=f"{sum(severities.values()):,}",
-        more=", ".join(told) or "every check holds",
+        more=", ".join(told) or ("every check holds" if live else "nothing is judged of what isn't live"),
         tone="bad" if severities.get("reject") else "warn" if severities.get("flag") else "",
     )
 

@@ -151,6 +151,8 @@ def test_a_day_without_a_fault_looks_like_one(sqlite_store: Store, make_day, tmp
 def test_an_empty_store_has_a_page(sqlite_store: Store, make_day, tmp_path: Path) -> None:
     page = written(sqlite_store, make_day(36), tmp_path)
     text = body(page)
+    assert "slotfeed findings lists what broke a check in their history" in text
+    assert "holds" not in text.split("How to read this")[0], "nothing was judged, so nothing is said to hold"
     assert "No asset is live yet; nothing is expected of the exchange." in text
     assert "No discrepancies are open." in text
     assert island(page, "specs") == {}
