@@ -76,8 +76,8 @@ def choose_assets(community: Community, names: Sequence[str], *, every: bool) ->
             for name in unknown
         )
     if names:
-        wanted = {community.asset(name) for name in names}
-        return [asset for asset in community.assets if asset in wanted]
+        wanted = {asset.asset_id for name in names if (asset := community.asset(name)) is not None}
+        return [asset for asset in community.assets if asset.asset_id in wanted]
     chosen = [asset for asset in community.assets if every or not asset.live]
     if not chosen:
         problem = "every asset's live switch is on: the exchange follows what is posted, and no profile"
