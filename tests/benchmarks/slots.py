@@ -13,7 +13,7 @@ Ways take turns, each in a process of its own, and the least of some rounds coun
 adds. In the end all results are held against each other: the same slots, energies to 1e-6 Wh, the rest to the last bit
 but rounding. CPU is beside the seconds because a machine that others share makes seconds long and CPU hardly.
 
-Then fifty million readings, through `slot_energy_in_parts`, which reads the file once for each 500 assets; its slots
+Then fifty million readings, through `slot_energy_in_parts`, which reads the file once for each 350 assets; its slots
 are held against DuckDB's.
 
     python tests/benchmarks/slots.py --sizes 1e5 --largest 1e6 --rounds 1     # a quick look

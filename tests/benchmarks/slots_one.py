@@ -20,7 +20,7 @@ import polars as pl
 from pipelines.frames import SLOT_ENERGY
 
 SLOT = timedelta(minutes=15)
-ASSETS_AT_ONCE = 500
+ASSETS_AT_ONCE = 350
 READINGS, STREAMS = "readings.parquet", "streams.parquet"
 
 
