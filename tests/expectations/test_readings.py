@@ -5,8 +5,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from expectations.names import READING_CHECKS, Check
-
 
 @pytest.fixture(scope="session")
 def batches() -> Any:
@@ -24,37 +22,6 @@ def unexpected(batches: Any, frame: pd.DataFrame, expectation: Any) -> list[int]
     result = batches.get_batch(batch_parameters={"dataframe": frame}).validate(expectation, result_format="COMPLETE")
     rows: list[int] = result.result["unexpected_index_list"]
     return rows
-
-
-def test_suite_asks_for_every_check_and_tells_its_meaning() -> None:
-    from expectations.readings import COLUMNS, suite
-
-    expectations = suite().expectations
-    assert {expectation.meta["check"] for expectation in expectations} == set(READING_CHECKS)
-    for expectation in expectations:
-        meaning = READING_CHECKS[Check(expectation.meta["check"])]
-        assert expectation.description == meaning.explanation
-        assert expectation.severity == {"reject": "critical", "flag": "warning", "inform": "info"}[meaning.severity]
-        named = [getattr(expectation, name, []) for name in ("column", "column_A", "column_B", "column_list")]
-        asked = [one for names in named for one in ([names] if isinstance(names, str) else names)]
-        assert asked
-        assert set(asked) <= set(COLUMNS)
-
-
-def test_suite_is_the_same_each_time() -> None:
-    from expectations.readings import suite
-
-    first, second = ([dict(e.configuration.kwargs) for e in suite().expectations] for _ in range(2))
-    assert first == second
-
-
-def test_page_of_the_suite_explains_every_check() -> None:
-    from great_expectations.render.renderer.page_renderer import ExpectationSuitePageRenderer
-
-    from expectations.readings import suite
-
-    page = str(ExpectationSuitePageRenderer().render(suite()).to_json_dict())
-    assert [check for check, meaning in READING_CHECKS.items() if meaning.explanation not in page] == []
 
 
 def test_register_stands_between_the_neighbours_it_has(batches: Any) -> None:

@@ -1,5 +1,3 @@
-# ruff: noqa: PLC0415 - Great Expectations takes seconds to import: only the tests that use it wait for it
-
 from typing import Any
 
 import polars as pl
@@ -36,28 +34,6 @@ def broken(*rows: dict[str, Any]) -> dict[Check, list[int]]:
     frame = pl.DataFrame(rows, infer_schema_length=None).with_columns(pl.col(numbers).cast(pl.Float64))
     found = broken_rows(Suite.SLOT_ENERGY, frame, run_id="r")
     return {check: list(rows) for check, rows in found.items() if rows}
-
-
-def test_suite_asks_for_every_check_and_tells_its_meaning() -> None:
-    from expectations.slot_energy import COLUMNS, suite
-
-    expectations = suite().expectations
-    assert {expectation.meta["check"] for expectation in expectations} == set(SLOT_CHECKS)
-    for expectation in expectations:
-        meaning = SLOT_CHECKS[Check(expectation.meta["check"])]
-        assert expectation.description == meaning.explanation
-        assert expectation.severity == {"flag": "warning", "inform": "info"}[meaning.severity]
-        named = getattr(expectation, "column_list", None) or [expectation.column]
-        assert set(named) <= set(COLUMNS)
-
-
-def test_page_of_the_suite_explains_every_check() -> None:
-    from great_expectations.render.renderer.page_renderer import ExpectationSuitePageRenderer
-
-    from expectations.slot_energy import suite
-
-    page = str(ExpectationSuitePageRenderer().render(suite()).to_json_dict())
-    assert [check for check, meaning in SLOT_CHECKS.items() if meaning.explanation not in page] == []
 
 
 def test_good_slots_break_nothing() -> None:

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -6,12 +5,11 @@ import polars as pl
 import pytest
 
 from pipelines.community import ForecastMethod
-from pipelines.convert.forecast import model as learned
 from pipelines.convert.forecast.backtest import CHOSEN, Backtest, Cuts, backtest, cuts
 from pipelines.convert.forecast.history import GridHistory
 from pipelines.convert.forecast.tables import by_type, typed
 from pipelines.convert.forecast.windows import Grid
-from tests.convert.forecast.helpers import BERLIN, FEW, SPRING, SUMMER, cut, grid, subjects, us
+from tests.convert.forecast.helpers import BERLIN, FEW, SPRING, SUMMER, subjects, us
 
 AT = cuts(us(SPRING), us(SUMMER), 900_000_000)
 
@@ -20,17 +18,7 @@ def run(past: Grid, *, with_model: bool = True) -> Backtest:
     return backtest(GridHistory(past), subjects(), BERLIN, at=AT, with_model=with_model)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _small_models() -> Iterator[None]:
-    """A part of the trees: how well the whole model does is measured by tests/benchmarks/forecast.py."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learned, "TREES", 60)
-        yield
-
-
-@pytest.fixture(scope="module")
-def past() -> Grid:
-    return grid(cut())
+pytestmark = pytest.mark.usefixtures("small_models")
 
 
 @pytest.fixture(scope="module")

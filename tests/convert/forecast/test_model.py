@@ -1,5 +1,4 @@
 import sys
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -13,22 +12,12 @@ from pipelines.convert.forecast.fitting import fit_origins
 from pipelines.convert.forecast.history import GridHistory
 from pipelines.convert.forecast.pairs import Pairs
 from pipelines.convert.forecast.windows import Grid
-from tests.convert.forecast.helpers import BERLIN, QUARTER, SPRING, cut, grid, subjects, us
+from tests.convert.forecast.helpers import BERLIN, QUARTER, SPRING, subjects, us
 
 ORIGIN = SPRING + timedelta(days=14)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _small_models() -> Iterator[None]:
-    """A part of the trees: how well the whole model does is measured by tests/benchmarks/forecast.py."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learned, "TREES", 60)
-        yield
-
-
-@pytest.fixture(scope="module")
-def past() -> Grid:
-    return grid(cut())
+pytestmark = pytest.mark.usefixtures("small_models")
 
 
 def train(past: Grid) -> learned.Model:

@@ -1,6 +1,5 @@
 """No method, live or in the backtest, sees anything that isn't known when its forecast is made."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -9,27 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.community import ForecastMethod
-from pipelines.convert.forecast import model as learned
 from pipelines.convert.forecast.backtest import all_methods
 from pipelines.convert.forecast.calendar_facts import slot_facts
 from pipelines.convert.forecast.fitting import Fitted, fit_origins
 from pipelines.convert.forecast.history import GridHistory
 from pipelines.convert.forecast.pairs import Pairs
 from pipelines.convert.forecast.windows import Grid
-from tests.convert.forecast.helpers import BERLIN, FEW, QUARTER, SPRING, SUMMER, cut, grid, subjects, us
+from tests.convert.forecast.helpers import BERLIN, FEW, QUARTER, SPRING, SUMMER, subjects, us
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _small_models() -> Iterator[None]:
-    """A part of the trees: how well the whole model does is measured by tests/benchmarks/forecast.py."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learned, "TREES", 60)
-        yield
-
-
-@pytest.fixture(scope="module")
-def past() -> Grid:
-    return grid(cut())
+pytestmark = pytest.mark.usefixtures("small_models")
 
 
 @pytest.fixture(scope="module")
