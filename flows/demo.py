@@ -68,6 +68,7 @@ OWN_FILES = (
     "community.yaml",
     "registry.json",
     "report.html",
+    "quality",
     "meters.sqlite",
     "slotfeed.sqlite",
     "prefect",
@@ -295,6 +296,7 @@ def _show_next(stage: Stage, report: Path, summary: Status) -> None:
     screens.out.print(
         "Next:\n"
         f"  slotfeed status -c {file}\n"
+        f"  slotfeed quality -c {file} --at {AFTERWARDS.isoformat()}\n"
         f"  slotfeed quarantine list -c {file}\n"
         "  slotfeed init, then edit community.yaml for your own community (see README.md)\n"
         "The commands are in .venv/bin.",
