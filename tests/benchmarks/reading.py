@@ -11,6 +11,7 @@ from typing import Any
 from unittest import mock
 
 from accounts import END, START, Account
+from processes import peak_mib
 from waits import Sandbox, Waits
 
 from pipelines.clock import Clock
@@ -24,8 +25,6 @@ from pipelines.collect.source import Fetch
 from pipelines.collect.vendors import home_assistant
 from pipelines.collect.windows import plan
 from pipelines.store import Store, open_store
-
-STATUS = Path("/proc/self/status")
 
 
 @dataclass(kw_only=True)
@@ -162,7 +161,7 @@ def fill_store(account: Account) -> Stored:
         readings=summary.stored,
         requests=sandbox.requests(account.vendor),
         waited=waits.total,
-        peak_mib=_peak_mib(),
+        peak_mib=peak_mib(),
     )
 
 
@@ -193,11 +192,3 @@ def _recording(tape: Tape) -> Iterator[Callable[[CloudHttp], None]]:
 
     with mock.patch.object(home_assistant, "talking", overheard):
         yield prepare
-
-
-def _peak_mib() -> float:
-    """Peak resident memory of this process; getrusage's would begin with that of the parent."""
-    if not STATUS.exists():
-        return float("nan")
-    line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) / 1024
