@@ -17,6 +17,9 @@ from pipelines.validate.publish import publish_docs
 DAYS = 7
 """Days that the pages show one by one; their trend goes on for weeks. The number is ours."""
 
+ASSET_DAYS = 7_000
+"""Days of assets, taken together, that the Data Docs judge once more: a minute's work. The number is ours."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
@@ -49,10 +52,11 @@ async def choose(run: Run, *, anyway: bool = False) -> ForecastSummary | None:
 async def publish(run: Run) -> Published:
     """Write the report and, beside it, Great Expectations' Data Docs."""
     folder = run.folder / run.community.quality.folder
+    days = max(1, min(DAYS, ASSET_DAYS // len(run.community.assets)))
     docs = None
     try:
         docs = await asyncio.to_thread(
-            publish_docs, run.store, run.community, days=DAYS, now=run.now, folder=folder / "docs"
+            publish_docs, run.store, run.community, days=days, now=run.now, folder=folder / "docs"
         )
     except TerminalError as error:
         # The report stands without them.

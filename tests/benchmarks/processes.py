@@ -16,7 +16,7 @@ def in_own_process(work: Callable[..., Any], *arguments: object) -> Any:
 
 
 def peak_mib() -> float:
-    """Peak resident memory of this process, which Linux alone tells; getrusage's would begin with that of the parent."""
+    """Peak resident memory of this process: Linux alone tells. getrusage's would begin with that of the parent."""
     if not STATUS.exists():
         return float("nan")
     line = next(line for line in STATUS.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM:"))
