@@ -26,6 +26,7 @@ from flows.profiles_cli import profiles
 from flows.quality_cli import checks, findings, quality
 from flows.sandbox_cli import sandbox
 from flows.sources_cli import sources
+from flows.stopping import exit_on_sigterm
 from pipelines.clock import WallClock
 from pipelines.errors import ConfigurationError, IncompleteRun, Issue, Severity, SlotfeedError
 
@@ -60,12 +61,13 @@ REPORTED_DAYS = 7
 
 
 def main() -> None:
-    """Run the command line: exit 0 on success, 1 on an error told in words, 130 on Ctrl-C."""
+    """Run the command line: exit 0 on success, 1 on an error told in words, 130 on Ctrl-C, 143 on SIGTERM."""
     # An ad hoc run tells its own story; Prefect's log lines would stand between.
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
-        app()
+        with exit_on_sigterm():
+            app()
     except IncompleteRun as error:
         screens.show_incomplete(error.problems)
         sys.exit(1)

@@ -1,5 +1,6 @@
 """What every run opens and closes: the community file, secrets, the store, the run log."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, dataclass, field
@@ -8,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from prefect.context import FlowRunContext
+from prefect.exceptions import TerminationSignal
 
 from flows.moments import in_utc
 from flows.secrets import secret_blocks
+from flows.stopping import Stop, heed
 from pipelines.check import read_community
 from pipelines.clock import Clock, RunningClock, WallClock
 from pipelines.community import Community
@@ -42,6 +45,9 @@ class Run:
     problems: list[str] = field(default_factory=list)
     """What went wrong without ending the run."""
 
+    stop: Stop = field(default_factory=Stop)
+    """Whether it was asked to stop; a flow run never is, Prefect cancels it."""
+
     def note(self, step: str, report: Any) -> None:  # noqa: ANN401 - any dataclass
         """Keep a step's summary, as plain values."""
         self.summary[step] = _plain(asdict(report))
@@ -56,12 +62,16 @@ class Run:
             password=self.secrets.need(EXCHANGE_PASSWORD, purpose="the exchange's password"),
             clock=self.clock,
             concurrency=section.concurrency,
+            sleep=self.stop.sleep,
         ) as client:
             await client.connect()
             simulation = self.community.community.simulation_uuid
             client.lead = kept_lead(self.store, simulation, now=client.http_clock.now()) or timedelta(0)
             yield client
 
+
+STOPPED = (asyncio.CancelledError, KeyboardInterrupt, TerminationSignal)
+"""How a run ends that somebody ends: in a flow run, Prefect."""
 
 Teller = Callable[[Run], Awaitable[None]]
 """Shows people what a run did: as artifacts of a flow run, or on the screen of an ad hoc one."""
@@ -86,6 +96,7 @@ async def open_run(
     Raises:
         ConfigurationError: faults in the file, or secrets that are missing.
         IncompleteRun: at the end, if steps noted problems.
+        SystemExit: it was stopped by a signal, outside of flow runs; see `flows.stopping`.
     """
     path = Path(community_file).expanduser().resolve()
     community = read_community(path)
@@ -95,35 +106,46 @@ async def open_run(
         wanted += [name for source in community.sources for name in source_password(source)]
         blocks = await secret_blocks(wanted, path.parent)
         secrets = Secrets(path.parent, elsewhere=blocks.get)
-    store = open_own_store(community, path.parent, secrets)
-    clock: Clock = WallClock() if at is None else RunningClock(in_utc(at))
-    now = clock.now() if at is None else in_utc(at)
-    try:
-        run_id = start_run(store, command, logical_time=now, now=clock.now())
+    with contextlib.ExitStack() as closing:
+        # Prefect has its own handler in a flow run's process and tells by it whether the run was cancelled.
+        stop = Stop() if FlowRunContext.get() is not None else closing.enter_context(heed())
+        store = open_own_store(community, path.parent, secrets)
+        closing.callback(store.close)
+        clock: Clock = WallClock() if at is None else RunningClock(in_utc(at))
+        now = clock.now() if at is None else in_utc(at)
         run = Run(
             community=community,
             folder=path.parent,
             secrets=secrets,
             store=store,
             clock=clock,
-            run_id=run_id,
+            run_id=start_run(store, command, logical_time=now, now=clock.now()),
             now=now,
+            stop=stop,
         )
         try:
             yield run
         except BaseException as error:
-            # Also a cancelled or stopped run leaves its line in the log.
-            message = str(error) if isinstance(error, SlotfeedError) else type(error).__name__
-            finish_run(store, run_id, outcome="failed", summary=run.summary | {"error": message}, now=clock.now())
+            _log_end_by(error, run)
             raise
         finally:
             await tell(run)
         outcome = "incomplete" if run.problems else "ok"
-        finish_run(store, run_id, outcome=outcome, summary=run.summary | {"problems": run.problems}, now=clock.now())
+        summary = run.summary | {"problems": run.problems}
+        finish_run(store, run.run_id, outcome=outcome, summary=summary, now=clock.now())
         if run.problems:
             raise IncompleteRun(run.problems)
-    finally:
-        store.close()
+
+
+def _log_end_by(error: BaseException, run: Run) -> None:
+    """Also a cancelled or stopped run leaves its line in the log."""
+    message = str(error) if isinstance(error, SlotfeedError) else type(error).__name__
+    if run.stop.first is not None:
+        outcome, message = "stopped", f"by {run.stop.first.name}"
+    else:
+        outcome = "stopped" if isinstance(error, STOPPED) else "failed"
+    summary = run.summary | {"error": message}
+    finish_run(run.store, run.run_id, outcome=outcome, summary=summary, now=run.clock.now())
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON of any shape

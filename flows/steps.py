@@ -53,9 +53,14 @@ def step(function: Step[S]) -> Step[S]:
     )(function)
 
     @wraps(function)
-    async def call(*args: object, **kwargs: object) -> S:
-        inside = FlowRunContext.get() is not None
-        return await (as_task(*args, **kwargs) if inside else function(*args, **kwargs))
+    async def call(run: Run, *args: object, **kwargs: object) -> S:
+        if FlowRunContext.get() is not None:
+            return await as_task(run, *args, **kwargs)
+        # A run to be stopped begins no step, and does nothing with the outcome of one.
+        run.stop.check()
+        outcome = await function(run, *args, **kwargs)
+        run.stop.check()
+        return outcome
 
     return call
 
@@ -69,17 +74,20 @@ def reason_of(source: str, reason: str) -> str:
 async def collect(run: Run, *, start: datetime | None = None, end: datetime | None = None) -> CollectSummary:
     """Fetch readings up to the run's time, or those of [start, end]."""
     # In a thread: vendors answer when they like, and Prefect wants to hear from this run meanwhile.
-    report = await asyncio.to_thread(
-        read_sources,
-        run.store,
-        run.community,
-        run.secrets,
-        folder=run.folder,
-        start=None if start is None else in_utc(start),
-        end=run.now if end is None else in_utc(end),
-        run_id=run.run_id,
-        clock=run.clock,
-    )
+    with run.stop.in_hand():
+        report = await asyncio.to_thread(
+            read_sources,
+            run.store,
+            run.community,
+            run.secrets,
+            folder=run.folder,
+            start=None if start is None else in_utc(start),
+            end=run.now if end is None else in_utc(end),
+            run_id=run.run_id,
+            clock=run.clock,
+            sleep=run.stop.pause,
+            stopping=run.stop.asked,
+        )
     run.note("collect", report)
     run.problems += [reason_of(name, reason) for name, reason in report.sources_failed.items()]
     run.problems += [reason_of(name.partition("/")[0], reason) for name, reason in report.devices_failed.items()]
@@ -113,7 +121,8 @@ async def convert(run: Run, *, forecast: bool = True) -> ConvertSummary:
 async def deliver(run: Run) -> DeliverSummary:
     """Send what is due."""
     async with run.exchange() as client, delivering.open_line(client, run.community) as line:
-        report = await delivering.deliver(run.store, run.community, client, line=line)
+        with run.stop.in_hand():
+            report = await delivering.deliver(run.store, run.community, client, line=line, stopping=run.stop.asked)
     run.note("deliver", report)
     run.problems += report.problems
     return report

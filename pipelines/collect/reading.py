@@ -1,7 +1,7 @@
 """Reads one open source, window by window."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -39,6 +39,8 @@ class Job:
     received_at: datetime
     run_id: str
     slot_length: timedelta
+    stopping: Callable[[], bool] = lambda: False
+    """Whether no window is to be begun."""
 
 
 @dataclass(kw_only=True)
@@ -146,6 +148,8 @@ class _Reader:
 
     def _read_window(self, window: Window, ids: Collection[str]) -> set[str]:
         """Read and store a window; the streams whose devices failed."""
+        if self._job.stopping():
+            raise SourceUnavailable(f"source '{self._source.name}': not read to the end, the run is being stopped")
         live = window.newest and self._job.start is None
         fetch = Fetch(
             source=self._source.name,

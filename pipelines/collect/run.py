@@ -52,6 +52,7 @@ class Opening:
     """When requests of a live run must have ended; None: there is time."""
 
     sleep: Callable[[float], None] = time.sleep
+    stopping: Callable[[], bool] = lambda: False
 
     def surroundings(self) -> Surroundings:
         """What vendor accounts are opened with."""
@@ -63,6 +64,7 @@ class Opening:
             now=self.clock.now,
             gives_up=self.gives_up,
             sleep=self.sleep,
+            stopping=self.stopping,
         )
 
 
@@ -94,6 +96,7 @@ def collect(
     clock: Clock,
     start: datetime | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> CollectSummary:
     """Read what every source has and the store hasn't, up to `end`.
 
@@ -110,7 +113,8 @@ def collect(
         clock: the run's.
         start: the first instant wanted: a backfill. None: what follows each stream's cursor, less the
             source's overlap, and late rows where the source tells them.
-        sleep: waits between tries; for tests.
+        sleep: waits between tries.
+        stopping: whether to ask for nothing more; from any thread. What isn't asked any more has failed by that.
 
     Raises:
         SourceUnavailable, SourceError, AuthenticationError, AccountStopped, ConfigurationError: no source could be
@@ -118,7 +122,15 @@ def collect(
         StoreError: slotfeed's own database failed. Windows before are stored.
     """
     now = clock.now()
-    job = Job(store=store, end=end, start=start, received_at=now, run_id=run_id, slot_length=community.slot_length)
+    job = Job(
+        store=store,
+        end=end,
+        start=start,
+        received_at=now,
+        run_id=run_id,
+        slot_length=community.slot_length,
+        stopping=stopping,
+    )
     opening = Opening(
         store=store,
         community=community,
@@ -127,6 +139,7 @@ def collect(
         clock=clock,
         gives_up=now + LIVE_TIME if start is None else None,
         sleep=sleep,
+        stopping=stopping,
     )
     streams: dict[str, dict[str, Stream]] = {}
     for key, stream in community.streams().items():

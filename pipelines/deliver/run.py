@@ -1,5 +1,6 @@
 """The door of `deliver`: sends what is due, newest slot first, and records what became of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipelines.community import Community
@@ -31,27 +32,33 @@ class DeliverSummary:
 
 
 async def deliver(
-    store: Store, community: Community, client: ExchangeClient, *, line: Line = NO_LINE
+    store: Store,
+    community: Community,
+    client: ExchangeClient,
+    *,
+    line: Line = NO_LINE,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> DeliverSummary:
     """Send every submission that is due.
 
-    Stops early when the exchange doesn't answer any more: what is left waits for the next run.
+    Stops early when the exchange doesn't answer any more, or when it is asked to: what is left waits for the next run.
 
     Args:
         store: the outbox.
         community: its live assets' submissions are sent, others' are left alone.
         client: connected.
         line: from `open_line`, where the protocol needs one.
+        stopping: whether to begin no new post: those on their way get their answer, what else is leased goes back.
 
     Raises:
         AuthenticationError: the login is refused; everything leased is given back.
     """
     expired = expire_overdue(store, now=client.clock.now())
     expired += close_switched_off(store, assets=[asset.asset_id for asset in community.assets if not asset.live])
-    sender = Sender(store=store, community=community, client=client, line=line)
+    sender = Sender(store=store, community=community, client=client, line=line, stopping=stopping)
     assets = list(sender.names)
     try:
-        while not sender.down:
+        while not sender.ending:
             now = client.clock.now()
             batch = lease_due(store, assets=assets, now=now, worker=sender.worker, limit=sender.at_once)
             if not batch:

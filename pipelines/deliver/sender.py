@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import uuid4
@@ -45,6 +45,9 @@ class Sender:
     community: Community
     client: ExchangeClient
     line: Line
+    stopping: Callable[[], bool] = lambda: False
+    """Whether no new post is to be begun."""
+
     worker: str = field(default_factory=lambda: uuid4().hex)
     silent_in_a_row: int = 0
     """Posts given up for want of an answer since the last one that was answered."""
@@ -93,14 +96,19 @@ class Sender:
         """Whether the exchange has fallen silent."""
         return self.silent_in_a_row >= SILENCE
 
+    @property
+    def ending(self) -> bool:
+        """Whether no new post is begun, for either reason."""
+        return self.down or self.stopping()
+
     async def send(self, batch: Sequence[Leased], *, lease_ends: datetime) -> None:
-        """Send one batch with bounded concurrency, until the exchange falls silent."""
+        """Send one batch with bounded concurrency, until the exchange falls silent or the run is to stop."""
         section = self.community.exchange
         posts = deque(posts_of(batch, self.wire.abilities, assets_per_post=section.assets_per_batch))
         unsettled = {one.id: one for one in batch}
 
         async def work() -> None:
-            while posts and not self.down:
+            while posts and not self.ending:
                 result = await self.poster.send(posts.popleft(), lease_ends=lease_ends)
                 if result.answered is not None:
                     self.silent_in_a_row = 0 if result.answered else self.silent_in_a_row + 1
@@ -142,5 +150,6 @@ class Sender:
             self.problems.append(outcome.error)
 
     def _write(self) -> None:
-        outcomes, self.unwritten = self.unwritten, []
-        record(self.store, outcomes, worker=self.worker)
+        record(self.store, self.unwritten, worker=self.worker)
+        # Kept until they are written: where a signal breaks that off, they are written with the rest at the end.
+        self.unwritten = []

@@ -46,6 +46,8 @@ class Surroundings:
     """When a live run's requests must have ended; None: a backfill, which has time."""
 
     sleep: Callable[[float], None] = time.sleep
+    stopping: Callable[[], bool] = lambda: False
+    """Whether no request is to be begun."""
 
 
 def place_of(community: Community) -> Place | None:
@@ -79,6 +81,7 @@ def open_account(name: str, vendor: Vendor, settings: Cloud, around: Surrounding
             now=around.now,
             sleep=around.sleep,
             gives_up=around.gives_up,
+            stopping=around.stopping,
             hidden=[secret.get_secret_value()],
         )
         yield Account(

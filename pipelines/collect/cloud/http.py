@@ -119,6 +119,9 @@ class CloudHttp:
     gives_up: datetime | None = None
     """Waits don't last beyond: a live run has a deadline. None: a limit that frees within `LONGEST_S` is waited for."""
 
+    stopping: Callable[[], bool] = lambda: False
+    """Whether no request is to be begun: the run is being stopped."""
+
     hidden: list[str] = field(default_factory=list)
     """Secrets and tokens that no message may hold."""
 
@@ -342,6 +345,8 @@ class CloudHttp:
 
     def _wait_for_room(self, what: str, costs: Mapping[str, int] | None) -> None:
         """Wait until the budget has room, if that is soon enough."""
+        if self.stopping():
+            raise SourceUnavailable(f"{self._at(what)}: not asked, the run is being stopped")
         while (room_at := self.budget.spend(costs or {}, self.now())) is not None:
             wait_s = (room_at - self.now()).total_seconds()
             too_late = self.gives_up is not None and room_at > self.gives_up

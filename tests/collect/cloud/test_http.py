@@ -394,3 +394,14 @@ def test_spent_budget_that_frees_too_late_stops_the_account(
         http.get("/", what=WHAT)
     assert noon + per <= stopped.value.until <= noon + per * 1.05
     assert (len(server.seen), desk.waits) == (1, [])
+
+
+def test_nothing_is_asked_once_the_run_is_to_stop(desk: Any, server: Any) -> None:
+    http = desk.http(Limit(name="day", most=1, per=timedelta(days=1), says="ours"))
+    http.stopping = lambda: True
+    with pytest.raises(SourceUnavailable, match=f"source 'acc', {WHAT}: not asked"):
+        http.get("/", what=WHAT)
+    assert server.seen == []
+    # Nor is it counted.
+    http.stopping = lambda: False
+    assert http.get("/", what=WHAT) == {"ok": True}
