@@ -244,4 +244,8 @@ def _older() -> Select[tuple[int, str]]:
 
 def _reason(row: Table) -> ColumnElement[str]:
     """Why it expired: the last try's trouble if there was one."""
-    return case((row.c.error != "", literal(f"{NEVER_SENT}: ") + row.c.error), else_=literal(NEVER_SENT))
+    return case(
+        (row.c.error == OUTCOME_UNKNOWN, literal(OUTCOME_UNKNOWN)),
+        (row.c.error != "", literal(f"{NEVER_SENT}: ") + row.c.error),
+        else_=literal(NEVER_SENT),
+    )

@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import uuid4
 
 from pipelines.community import Community
-from pipelines.deliver.outbox import Leased, Outcome, record
+from pipelines.deliver.outbox import OUTCOME_UNKNOWN, Leased, Outcome, record
 from pipelines.deliver.posting import Line, Poster
 from pipelines.deliver.posts import posts_of
 from pipelines.errors import AuthenticationError
@@ -106,10 +106,15 @@ class Sender:
         section = self.community.exchange
         posts = deque(posts_of(batch, self.wire.abilities, assets_per_post=section.assets_per_batch))
         unsettled = {one.id: one for one in batch}
+        on_their_way: set[int] = set()
 
         async def work() -> None:
             while posts and not self.ending:
-                result = await self.poster.send(posts.popleft(), lease_ends=lease_ends)
+                post = posts.popleft()
+                ids = {one.id for one in post}
+                on_their_way.update(ids)
+                result = await self.poster.send(post, lease_ends=lease_ends)
+                on_their_way.difference_update(ids)
                 if result.answered is not None:
                     self.silent_in_a_row = 0 if result.answered else self.silent_in_a_row + 1
                 posts.extendleft(reversed(result.again))
@@ -123,12 +128,14 @@ class Sender:
                 for _ in range(min(section.concurrency, len(posts))):
                     group.create_task(work())
         except* AuthenticationError as refused:
-            # All workers fail alike; one of them tells it.
+            # All workers fail alike; one of them tells it. Nothing was taken without a login.
+            on_their_way.clear()
             raise refused.exceptions[0] from None
         finally:
-            # What never left goes back at once, whatever ended this batch, so that the next run needn't wait.
+            # What has no outcome goes back at once, whatever ended this batch, so that the next run needn't wait.
             for one in unsettled.values():
-                back = Outcome(id=one.id, state=State.PENDING, at=self.client.clock.now(), error=NOT_TRIED)
+                error = OUTCOME_UNKNOWN if one.id in on_their_way else NOT_TRIED
+                back = Outcome(id=one.id, state=State.PENDING, at=self.client.clock.now(), error=error)
                 self._settle(one, back)
             self._write()
 

@@ -1,5 +1,6 @@
 """A run that is to stop begins no new post, and leaves nothing leased."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -9,7 +10,8 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from pipelines.deliver import deliver, sender
+from pipelines.deliver import deliver, expire_overdue, sender
+from pipelines.deliver.outbox import OUTCOME_UNKNOWN
 from pipelines.errors import ExchangeUnavailable
 from pipelines.frames import State
 from pipelines.sandbox.exchange.faults import Rule
@@ -83,6 +85,31 @@ async def test_a_post_that_waits_for_another_try_goes_back(world: World) -> None
     assert (summary.given_back, summary.problems) == (3, ("not tried again",))
     assert len(world.posts()) == 1
     assert outbox(world) == {(State.PENDING, None): 3}
+
+
+async def test_a_cancelled_run_tells_what_may_have_arrived_from_what_never_left(world: World, noon: datetime) -> None:
+    sent = asyncio.Event()
+
+    async def hang(request: httpx.Request) -> httpx.Response:
+        if "token" in request.url.path:
+            return httpx.Response(200, json={"access": "t"})
+        sent.set()
+        await asyncio.Event().wait()
+        raise AssertionError("never answered")
+
+    async with world.client(transport=httpx.MockTransport(hang)) as client:
+        run = asyncio.create_task(deliver(world.store, world.community, client))
+        await sent.wait()
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+    assert outbox(world) == {(State.PENDING, None): 3}
+
+    expire_overdue(world.store, now=noon + SLOT)
+    row = table_of(SubmissionRow)
+    with world.store.reading() as connection:
+        errors = Counter(connection.execute(select(row.c.error)).scalars())
+    assert errors == {OUTCOME_UNKNOWN: 1, "not sent in time: not tried: the run ended before": 2}
 
 
 async def test_a_signal_in_the_midst_of_marking_loses_no_mark(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
