@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,9 @@ from sqlmodel import col
 from pipelines.deliver.outbox import LEASE
 from pipelines.frames import State
 from pipelines.store import SubmissionRow
+from tests.reliability.invariants import check_all
+from tests.reliability.invariants import told as breaches
+from tests.reliability.sight import seen
 
 Place = Any
 AT = datetime(2016, 10, 29, 21, 47, tzinfo=UTC)
@@ -65,3 +69,8 @@ def test_a_feed_killed_in_mid_delivery_is_finished_by_the_next_with_one_repeat_a
     assert max(sent.values()) == 2
     # A repeat is the same value again.
     assert len(set(posts(place))) == 36
+
+    with place.store() as store:
+        world = seen(place, store, kills=1, texts={"the second feed": told.decode()})
+        assert breaches(check_all(world)) == ""
+        assert breaches(check_all(replace(world, kills=0))).count("2 times") == len(sent) - list(sent.values()).count(1)

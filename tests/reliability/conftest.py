@@ -1,0 +1,131 @@
+"""Clean worlds for the checker: real runs against one exchange process."""
+
+import asyncio
+import contextlib
+import io
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from flows import screens, steps
+from flows.feed import feed_once
+from flows.session import Run, open_run
+from pipelines.sandbox.demo_community import TIME_ZONE
+from pipelines.store import open_store
+from tests.flows.places import FIRST_RUN, SLOT, Place, living_in, open_place
+from tests.reliability.damage import Copy, copy_of
+from tests.reliability.invariants import World
+from tests.reliability.sight import seen
+
+SLOTS = 3
+HISTORY = FIRST_RUN - timedelta(hours=3, minutes=2)
+
+
+Live = Callable[[str, str, int], World]
+"""Protocol, database, and which of the worlds it is -> a community that has fed three slots and reconciled them."""
+
+
+def run(command: str, place: Place, at: datetime, story: Callable[[Run], Awaitable[object]]) -> str:
+    """Run a flow's story as the command line does, in this process; all it printed."""
+
+    async def told() -> None:
+        async with open_run(command, place.file, at=at, tell=screens.show_run) as opened:
+            await story(opened)
+
+    printed = io.StringIO()
+    with (
+        living_in(place),
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(printed),
+    ):
+        for console in (screens.out, screens.err):
+            patch.setattr(console, "width", 250)
+        asyncio.run(told())
+    return printed.getvalue()
+
+
+def live(place: Place, protocol: str, database: str, *, first: datetime) -> World:
+    """Feed three slots from `first` on, and reconcile when they are over."""
+    place.write_file(protocol=protocol, database=database)
+    before = len(place.exchange.get("/sandbox/journal").json())
+    printed = {}
+    for number in range(SLOTS):
+        at = first + number * SLOT
+        place.live_until(at)
+        printed[f"feed {number + 1}"] = run("feed", place, at, feed_once)
+    over = first + (SLOTS + 1) * SLOT
+    place.live_until(over)
+    printed["reconcile"] = run("reconcile", place, over, steps.reconcile)
+    journal = place.exchange.get("/sandbox/journal").json()[before:]
+    store = open_store(database)
+    return seen(place, store, journal=journal, texts=printed)
+
+
+@pytest.fixture(scope="session")
+def grounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """One exchange and one meter database for all worlds, which live one after the other."""
+    with open_place(tmp_path_factory.mktemp("community"), tmp_path_factory.mktemp("exchange")) as place:
+        _forget(place.folder / "meters.sqlite", before=HISTORY)
+        yield place
+
+
+def _forget(meters: Path, *, before: datetime) -> None:
+    """A short history is enough here, and quickly read. The inverters' stamps are local."""
+    with contextlib.closing(sqlite3.connect(meters)) as connection:
+        connection.execute("DELETE FROM smart_meter_register WHERE read_at < ?", (before.timestamp(),))
+        local = before.astimezone(ZoneInfo(TIME_ZONE)).replace(tzinfo=None)
+        connection.execute("DELETE FROM inverter_log WHERE local_time < ?", (local.isoformat(sep=" "),))
+        connection.execute("DELETE FROM gateway_power WHERE ts <= ?", (before.isoformat(sep=" "),))
+        connection.commit()
+
+
+@pytest.fixture(scope="session")
+def lived(grounds: Place) -> Iterator[Live]:
+    """Live three slots in a protocol, on a database, as the n-th world."""
+    made: list[World] = []
+
+    def make(protocol: str, database: str, turn: int) -> World:
+        made.append(live(grounds, protocol, database, first=FIRST_RUN + turn * (SLOTS + 1) * SLOT))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.store.close()
+
+
+@pytest.fixture(scope="session")
+def clean(grounds: Place, lived: Live) -> dict[str, World]:
+    """A world of protocol rest and one of sdk, both on SQLite."""
+    return {
+        protocol: lived(protocol, f"sqlite:///{grounds.folder / f'{protocol}.sqlite'}", turn)
+        for turn, protocol in enumerate(("rest", "sdk"))
+    }
+
+
+@pytest.fixture(params=["rest", "sdk"])
+def damaged(request: pytest.FixtureRequest, clean: dict[str, World], tmp_path: Path) -> Iterator[Copy]:
+    """A copy to be damaged, once of the world of each protocol."""
+    yield from _copy(clean[request.param], tmp_path)
+
+
+@pytest.fixture
+def rest(clean: dict[str, World], tmp_path: Path) -> Iterator[Copy]:
+    """A copy of the world of protocol rest."""
+    yield from _copy(clean["rest"], tmp_path)
+
+
+@pytest.fixture
+def sdk(clean: dict[str, World], tmp_path: Path) -> Iterator[Copy]:
+    """A copy of the world of protocol sdk."""
+    yield from _copy(clean["sdk"], tmp_path)
+
+
+def _copy(world: World, folder: Path) -> Iterator[Copy]:
+    made = copy_of(world, folder)
+    yield made
+    made.store.close()
