@@ -1,176 +1,196 @@
-"""Why a slot differs: from the value, from what was sent, and from the pattern over the asset's other slots."""
+"""Why slots differ: from what was sent, and from the pattern over all slots and assets of the evidence.
 
-from dataclasses import dataclass
+What this side knows by itself comes first. Then hypotheses that predict what the exchange would hold compete for the
+slots that are open (`hypotheses`). What none explains is read as a series, and slot by slot (`series`, `rules`).
+"""
+
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 import polars as pl
 
-from pipelines.frames import State
+from pipelines.frames import INSTANT
+from pipelines.reconcile.factors import factor_predictions
+from pipelines.reconcile.hypotheses import Hypothesis, weigh
+from pipelines.reconcile.names import Diagnosis, Finding, in_words, repair_of
+from pipelines.reconcile.outbox import held_in_words, own_cause
+from pipelines.reconcile.profiles import profile_predictions
+from pipelines.reconcile.rules import decide, left_rules, own_rules
+from pipelines.reconcile.same import TOLERANCE_WH, matches
+from pipelines.reconcile.series import no_results, profiles, stopped, with_neighbours
+from pipelines.reconcile.shifts import shift_predictions, since_clock_change
+from pipelines.reconcile.swaps import swap_predictions
 
-TOLERANCE_WH = 0.02
-"""Two values this near are the same: the exchange's own FLOATING_POINT_TOLERANCE, 0.00002 kWh."""
+KEY = ["asset_id", "slot_start"]
+SHIFTS = (Diagnosis.SHIFTED, Diagnosis.SHIFTED_HOUR, Diagnosis.SHIFTED_ZONE)
 
-RELATIVE_TOLERANCE = 1e-6
+SUSPECTS_AT_ONCE = 200
+"""Assets whose hypotheses are in memory together."""
 
-SHIFT_SLOTS = 8
-"""Shifts of up to this many slots either way are looked for."""
-
-SHIFT_MATCHES = 4
-"""Slots that must fit a shift before it is believed; a constant series fits any."""
-
-
-class Diagnosis(StrEnum):
-    """The causes told apart so far."""
-
-    UNKNOWN_ASSET = "unknown at exchange"
-    NO_LOCAL_VALUE = "no local value"
-    LATE = "late"
-    REFUSED = "refused"
-    MISSING = "missing"
-    UNIT = "unit factor 1000"
-    SHIFTED = "shifted"
-    DIFFERS = "differs"
-
-
-REPAIR = {
-    Diagnosis.UNKNOWN_ASSET: "Compare the asset's uuid in community.yaml with the exchange's registry",
-    Diagnosis.NO_LOCAL_VALUE: "Look at the asset's meter and its quarantined readings; this slot is past mending",
-    Diagnosis.LATE: "Nothing: a forecast can't be changed once its slot has begun; see why the run was late",
-    Diagnosis.REFUSED: "Read the exchange's reason and correct the asset in community.yaml",
-    Diagnosis.MISSING: "Check that the asset's live data is switched on at the exchange; later slots are sent as usual",
-    Diagnosis.UNIT: "Check who else writes to this asset, and in which unit",
-    Diagnosis.SHIFTED: "Check the label (start, end) and time zone of the asset's streams, and the exchange's clock",
-    Diagnosis.DIFFERS: "Check who else writes to this asset",
-}
-"""What a person can do, per diagnosis."""
+TOLD = pl.Schema(
+    {
+        "asset_id": pl.String(),
+        "slot_start": INSTANT,
+        "diagnosis": pl.String(),
+        "evidence": pl.String(),
+        "confidence": pl.Float64(),
+        "other": pl.String(),
+    }
+)
+"""What is found of slots; `other`: a second asset that is spoken of."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Slot:
-    """One asset's slot, both sides of it. Energies in Wh; None where there is no value."""
+class Surroundings:
+    """What a diagnosis must know beside the values."""
 
-    slot_start: datetime
-    wanted_wh: float | None
-    exchange_wh: float | None
-    carried_wh: float | None
-    carried_from: datetime | None
-    state: str | None
-    attempts: int
-    error: str
+    length: timedelta
+    """Of a slot."""
 
+    time_zone: str
+    """The community's."""
 
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """A diagnosis and what it rests on."""
+    zero_is_nothing: bool
+    """The exchange puts 0 where nothing arrived; else the value before stands on."""
 
-    diagnosis: Diagnosis
-    evidence: str
+    names: dict[str, str]
+    """asset_id -> name."""
+
+    unknown: dict[str, str]
+    """Assets the exchange doesn't know, with its words."""
 
 
-def same_energy(left: float | None, right: float | None) -> bool:
-    """Whether two energies (Wh) are the same within the exchange's own tolerance."""
-    if left is None or right is None:
-        return False
-    return abs(left - right) <= max(TOLERANCE_WH, RELATIVE_TOLERANCE * max(abs(left), abs(right)))
+Found = dict[tuple[str, datetime], Finding]
 
 
-def matches(left: str, right: str) -> pl.Expr:
-    """`same_energy` of two columns, as an expression; null is no match."""
-    one, other = pl.col(left), pl.col(right)
-    allowed = pl.max_horizontal(pl.lit(TOLERANCE_WH), RELATIVE_TOLERANCE * pl.max_horizontal(one.abs(), other.abs()))
-    return ((one - other).abs() <= allowed).fill_null(value=False)
-
-
-def diagnose(slots: list[Slot], *, length: timedelta, unknown: str | None) -> dict[datetime, Finding]:
-    """Findings for those slots of one asset that differ.
+def diagnose(evidence: pl.DataFrame, measured: pl.DataFrame, around: Surroundings, *, since: datetime) -> Found:
+    """Findings for the slots that differ.
 
     Args:
-        slots: all slots of the asset in the window, in order, also those that agree: they are the pattern.
-        length: slot length.
-        unknown: the exchange's words where it doesn't know the asset.
+        evidence: every slot of every asset, without gaps, also those that agree and those before `since`: they are
+            the pattern. asset_id, slot_start, wanted_wh, exchange_wh, carried_wh, carried_from, state, attempts, error,
+            agrees, compared (the exchange's side was read).
+        measured: slot energies of earlier days: asset_id, slot_start, energy_wh.
+        around: what else counts.
+        since: slots before are evidence only.
+
+    Returns:
+        By asset and slot; one for each compared slot from `since` on that doesn't agree.
     """
-    differing = [slot for slot in slots if not same_energy(slot.wanted_wh, slot.exchange_wh)]
-    if unknown is not None:
-        return {s.slot_start: Finding(diagnosis=Diagnosis.UNKNOWN_ASSET, evidence=unknown) for s in differing}
-    shift = _shift(slots, length) if len(differing) >= SHIFT_MATCHES else None
-    return {slot.slot_start: _one(slot, shift, slots, length) for slot in differing}
+    unknown = pl.DataFrame(
+        list(around.unknown.items()), schema={"asset_id": pl.String(), "unknown": pl.String()}, orient="row"
+    )
+    pairs = (
+        evidence.sort(KEY)
+        .join(unknown, on="asset_id", how="left", maintain_order="left")
+        .with_columns(own=own_cause(), differs=pl.col("compared") & ~pl.col("agrees"))
+        .with_columns(open=pl.col("differs") & pl.col("own").is_null() & pl.col("unknown").is_null())
+        .with_columns(as_carried=matches("carried_wh", "exchange_wh"))
+    )
+    known = decide(pairs.filter(pl.col("differs") & ~pl.col("open")), own_rules()).with_columns(other=pl.lit(""))
+    patterned = _patterned(pairs, measured, around)
+    left = pairs.with_columns(left=pl.col("open") & ~_within(pairs, patterned))
+    rest = decide(
+        _beside(left, zero_is_nothing=around.zero_is_nothing).filter("left"),
+        left_rules(zero_is_nothing=around.zero_is_nothing),
+    )
+    all_found = pl.concat([known, patterned, rest.with_columns(other=pl.lit(""))])
+    return {
+        (row["asset_id"], row["slot_start"]): _finding(row, around)
+        for row in all_found.filter(pl.col("slot_start") >= since).iter_rows(named=True)
+    }
 
 
-def _one(slot: Slot, shift: int | None, slots: list[Slot], length: timedelta) -> Finding:
-    finding = _from_outbox(slot) or _from_unit(slot)
-    if finding is not None:
-        return finding
-    if shift is not None and _fits(slot, shift, slots, length):
-        direction = "later" if shift > 0 else "earlier"
-        evidence = f"over {len(slots)} slots the exchange holds the values {abs(shift)} slot(s) {direction}"
-        return Finding(diagnosis=Diagnosis.SHIFTED, evidence=evidence)
-    if slot.state == State.EXPIRED:
-        return Finding(diagnosis=Diagnosis.LATE, evidence=f"{slot.error}; {_held(slot)}")
-    if fallback := _fallback(slot, slots, length):
-        return Finding(diagnosis=Diagnosis.MISSING, evidence=f"answered as accepted, but not used: {fallback}")
-    return Finding(diagnosis=Diagnosis.DIFFERS, evidence=f"sent {slot.wanted_wh:g} Wh; {_held(slot)}")
+def _within(pairs: pl.DataFrame, found: pl.DataFrame) -> pl.Series:
+    marked = found.select(*KEY, hit=pl.lit(value=True))
+    return pairs.join(marked, on=KEY, how="left", maintain_order="left")["hit"].fill_null(value=False)
 
 
-def _from_outbox(slot: Slot) -> Finding | None:
-    """Causes on this side: nothing to send, not sent, refused."""
-    if slot.wanted_wh is None:
-        return Finding(
-            diagnosis=Diagnosis.NO_LOCAL_VALUE, evidence=f"nothing valid was measured in time; {_held(slot)}"
+def _finding(row: dict[str, object], around: Surroundings) -> Finding:
+    diagnosis, asset, other = Diagnosis(str(row["diagnosis"])), str(row["asset_id"]), str(row["other"])
+    confidence = float(str(row["confidence"]))
+    return Finding(
+        diagnosis=diagnosis,
+        evidence=f"{row['evidence']} ({in_words(confidence)})",
+        confidence=confidence,
+        repair=repair_of(
+            diagnosis, asset=around.names.get(asset, asset), other=around.names.get(other, other) if other else ""
+        ),
+    )
+
+
+def _patterned(pairs: pl.DataFrame, measured: pl.DataFrame, around: Surroundings) -> pl.DataFrame:
+    """What the hypotheses explain: asset_id, slot_start, diagnosis, evidence, confidence, other."""
+    suspects = pairs.filter("open")["asset_id"].unique().sort().to_list()
+    swaps, swapped = swap_predictions(pairs, suspects)
+    found = [TOLD.to_frame()]
+    for begin in range(0, len(suspects), SUSPECTS_AT_ONCE):
+        some = pl.col("asset_id").is_in(suspects[begin : begin + SUSPECTS_AT_ONCE])
+        # In the order in which they go before each other where they explain as much.
+        families = [
+            (swaps.filter(some), swapped),
+            factor_predictions(pairs.filter(some), length=around.length),
+            shift_predictions(pairs.filter(some), length=around.length, time_zone=around.time_zone),
+            profile_predictions(pairs.filter(some), measured),
+        ]
+        found.append(_competed(pairs.filter(some), families, around))
+    return pl.concat(found)
+
+
+def _competed(
+    pairs: pl.DataFrame, families: list[tuple[pl.DataFrame, dict[str, Hypothesis]]], around: Surroundings
+) -> pl.DataFrame:
+    hypotheses = {name: one for _, named in families for name, one in named.items()}
+    # What one asset alone shows goes after a cause of its own: a quarter of it may be near another asset's.
+    hypotheses = dict(sorted(hypotheses.items(), key=lambda item: item[1].diagnosis is Diagnosis.ANOTHERS))
+    found = weigh(pairs, pl.concat(frame for frame, _ in families), hypotheses)
+    of_shifts = [name for name, one in hypotheses.items() if one.diagnosis in SHIFTS]
+    shifted = found.filter(pl.col("hypothesis").is_in(of_shifts))
+    clocked = since_clock_change(pairs, shifted, time_zone=around.time_zone)
+    return _told(found, hypotheses, clocked, pairs, around)
+
+
+def _told(
+    found: pl.DataFrame,
+    hypotheses: dict[str, Hypothesis],
+    clocked: pl.DataFrame,
+    pairs: pl.DataFrame,
+    around: Surroundings,
+) -> pl.DataFrame:
+    since_clock = set(clocked.select(KEY).iter_rows())
+    rows = []
+    values = pairs.select(*KEY, "exchange_wh", "wanted_wh", "as_carried", "carried_from")
+    held = found.join(values, on=KEY).with_columns(held=held_in_words("as_carried"))
+    for row in held.iter_rows(named=True):
+        one = hypotheses[row["hypothesis"]]
+        if one.other:
+            name = around.names.get(one.other, one.other)
+            one = replace(one, words=f"holds what should stand with '{name}'")
+        diagnosis, more = one.diagnosis, ""
+        if (row["asset_id"], row["slot_start"]) in since_clock:
+            diagnosis, more = Diagnosis.SHIFTED_CLOCK, " since the clock change, and in place before"
+        evidence = (
+            f"the exchange {one.words}{more}: in {row['explained']} of {row['telling']} telling slots from "
+            f"{row['first']:%Y-%m-%d %H:%M} UTC on, {row['values']} different values; here {row['held']} "
+            f"for {row['wanted_wh']:g} Wh"
         )
-    if slot.state in {State.EXPIRED, State.PENDING, State.SENDING} and not slot.attempts:
-        return Finding(diagnosis=Diagnosis.LATE, evidence=f"{slot.error or 'not sent in time'}; {_held(slot)}")
-    if slot.state == State.REJECTED:
-        return Finding(diagnosis=Diagnosis.REFUSED, evidence=f"{slot.error}; {_held(slot)}")
-    return None
+        rows.append((row["asset_id"], row["slot_start"], diagnosis.value, evidence, row["confidence"], one.other))
+    return pl.DataFrame(rows, schema=TOLD, orient="row")
 
 
-def _from_unit(slot: Slot) -> Finding | None:
-    """Wh and kWh taken for each other, by the exchange or by somebody else who writes to the asset."""
-    if slot.wanted_wh is None or slot.wanted_wh <= TOLERANCE_WH:
-        return None
-    for factor, words in ((1000.0, "1000 times"), (0.001, "a thousandth of")):
-        if same_energy(slot.wanted_wh * factor, slot.exchange_wh):
-            evidence = f"the exchange holds {words} what was sent: {slot.exchange_wh:g} Wh"
-            return Finding(diagnosis=Diagnosis.UNIT, evidence=evidence)
-    return None
-
-
-def _held(slot: Slot) -> str:
-    if slot.exchange_wh is None:
-        return "the exchange has no value for the slot"
-    repeated = slot.carried_from is not None and slot.carried_from != slot.slot_start
-    if repeated and same_energy(slot.carried_wh, slot.exchange_wh):
-        return f"the exchange repeats {slot.exchange_wh:g} Wh of slot {slot.carried_from:%Y-%m-%d %H:%M} UTC"
-    return f"the exchange holds {slot.exchange_wh:g} Wh"
-
-
-def _fallback(slot: Slot, slots: list[Slot], length: timedelta) -> str | None:
-    """What the exchange puts where nothing arrived, if it is what it holds: the value of the slot before, or 0."""
-    if slot.exchange_wh is None:
-        return "the exchange has no value for the slot"
-    before = next((other for other in slots if other.slot_start == slot.slot_start - length), None)
-    if before is not None and same_energy(slot.exchange_wh, before.exchange_wh):
-        return f"the exchange repeats the {slot.exchange_wh:g} Wh of the slot before"
-    return "the exchange holds 0" if same_energy(slot.exchange_wh, 0.0) else None
-
-
-def _shift(slots: list[Slot], length: timedelta) -> int | None:
-    """By how many slots the exchange's series lags the wanted one (> 0: later); None where no shift explains more."""
-    wanted = {slot.slot_start: slot.wanted_wh for slot in slots}
-
-    def score(shift: int) -> int:
-        return sum(
-            same_energy(wanted.get(slot.slot_start - shift * length), slot.exchange_wh)
-            for slot in slots
-            if (slot.exchange_wh or 0.0) > TOLERANCE_WH
-        )
-
-    in_place = score(0)
-    best = max((k for k in range(-SHIFT_SLOTS, SHIFT_SLOTS + 1) if k), key=lambda k: (score(k), -abs(k)))
-    return best if score(best) >= max(SHIFT_MATCHES, 2 * in_place + 1) else None
-
-
-def _fits(slot: Slot, shift: int, slots: list[Slot], length: timedelta) -> bool:
-    at = slot.slot_start - shift * length
-    return any(other.slot_start == at and same_energy(other.wanted_wh, slot.exchange_wh) for other in slots)
+def _beside(pairs: pl.DataFrame, *, zero_is_nothing: bool) -> pl.DataFrame:
+    """Rows with what `left_rules` look at beside them: the whole slot, the asset's run and its profile."""
+    seen = with_neighbours(pairs).with_columns(
+        twice_wh=2 * pl.col("wanted_wh"),
+        holds_zero=(pl.col("exchange_wh").abs() <= TOLERANCE_WH).fill_null(value=False),
+        holds_next=pl.col("left") & matches("exchange_wh", "next_wh") & (pl.col("exchange_wh").abs() > TOLERANCE_WH),
+    )
+    of_profile = profiles(seen).select(
+        "asset_id", "since", "again", "strange", "telling", foreign_slots="foreign", profile_confidence="confidence"
+    )
+    return (
+        seen.with_columns(early_assets=pl.col("holds_next").sum().over("slot_start"))
+        .join(no_results(pairs), on="slot_start", how="left")
+        .join(of_profile, on="asset_id", how="left")
+        .join(stopped(seen, zero_is_nothing=zero_is_nothing), on=["asset_id", "run"], how="left")
+    )

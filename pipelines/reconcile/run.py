@@ -11,19 +11,29 @@ from pipelines.community import Community
 from pipelines.exchange import PROTOCOLS, ExchangeClient, read_energy
 from pipelines.exchange.results import ReadBack
 from pipelines.frames import INSTANT
-from pipelines.reconcile.diagnose import Finding, Slot, diagnose, matches
+from pipelines.reconcile.diagnose import Surroundings, diagnose
 from pipelines.reconcile.expected import expected, slot_grid
+from pipelines.reconcile.profiles import DAYS
+from pipelines.reconcile.same import matches
 from pipelines.reconcile.standing import (
     FORECAST,
     close_agreeing,
     confirm,
     live_assets,
+    measured,
     oldest_unsettled,
+    read_before,
     submitted,
     write_discrepancies,
 )
 from pipelines.slots import slot_floor
 from pipelines.store import ExchangeEnergyRow, Store, upsert_rows
+
+EVIDENCE = timedelta(days=1)
+"""A diagnosis looks so far back behind the window: patterns show over a day."""
+
+PROFILED = 200
+"""So many suspects are compared with their earlier days. Ours: what befalls more at once shows in these."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,14 +111,19 @@ def _compare(
     length = community.slot_length
     abilities = PROTOCOLS[community.exchange.protocol].abilities
     readable = live.filter(~pl.col("asset_id").is_in(list(read.failed)))
-    grid = slot_grid(readable, start=start, end=end, length=length)
-    held = _held(read)
-    pairs = (
-        expected(grid, submitted(connection, community, start=start, end=end), abilities=abilities)
+    grid = slot_grid(readable, start=start - EVIDENCE, end=end, length=length)
+    before = read_before(connection, start=start - EVIDENCE, end=start)
+    held = pl.concat([_held(read), before]).with_columns(compared=pl.lit(value=True))
+    evidence = (
+        expected(grid, submitted(connection, community, start=start - EVIDENCE, end=end), abilities=abilities)
         .join(held, on=["asset_id", "slot_start"], how="left")
-        .with_columns(agrees=matches("wanted_wh", "exchange_wh"))
+        .with_columns(
+            agrees=matches("wanted_wh", "exchange_wh"),
+            compared=pl.col("compared").fill_null(value=False) | (pl.col("slot_start") >= start),
+        )
         .sort("asset_id", "slot_start")
     )
+    pairs = evidence.filter(pl.col("slot_start") >= start)
     stamp = {"read_at": now, "run_id": run_id, "quantity": FORECAST}
     upsert_rows(
         connection,
@@ -117,9 +132,18 @@ def _compare(
     )
     confirm(connection, pairs, now=now)
     closed = close_agreeing(connection, pairs, now=now)
-    found = _findings(pairs, read, length)
-    write_discrepancies(connection, pairs, found, now=now, run_id=run_id)
     names = {asset.asset_id: asset.name for asset in community.assets}
+    around = Surroundings(
+        length=length,
+        time_zone=community.community.time_zone,
+        zero_is_nothing=abilities.carries_slot_time,
+        names=names,
+        unknown=read.unknown,
+    )
+    suspects = pairs.filter(~pl.col("agrees"))["asset_id"].unique().sort().to_list()
+    earlier = measured(connection, suspects[:PROFILED], start=start - timedelta(days=DAYS), end=end)
+    found = diagnose(evidence, earlier, around, since=start) if suspects else {}
+    write_discrepancies(connection, pairs, found, now=now, run_id=run_id)
     return ReconcileSummary(
         start=start,
         end=end,
@@ -130,20 +154,6 @@ def _compare(
         closed=closed,
         unread={names[asset_id]: reason for asset_id, reason in read.failed.items()},
     )
-
-
-def _findings(pairs: pl.DataFrame, read: ReadBack, length: timedelta) -> dict[tuple[str, datetime], Finding]:
-    found = {}
-    suspects = pairs.filter(~pl.col("agrees"))["asset_id"].unique().to_list()
-    columns = list(Slot.__annotations__)
-    for (asset_id,), rows in pairs.filter(pl.col("asset_id").is_in(suspects)).group_by("asset_id", maintain_order=True):
-        slots = [
-            Slot(**(row | {"attempts": row["attempts"] or 0, "error": row["error"] or ""}))
-            for row in rows.select(columns).iter_rows(named=True)
-        ]
-        findings = diagnose(slots, length=length, unknown=read.unknown.get(str(asset_id)))
-        found.update({(str(asset_id), slot_start): finding for slot_start, finding in findings.items()})
-    return found
 
 
 def _held(read: ReadBack) -> pl.DataFrame:

@@ -8,9 +8,19 @@ from sqlalchemy import Connection, bindparam, exists, func, or_, select, update
 
 from pipelines.community import Community
 from pipelines.frames import INSTANT, Quantity, State
-from pipelines.reconcile.diagnose import REPAIR, Finding, matches
 from pipelines.reconcile.expected import SUBMITTED
-from pipelines.store import AssetRow, DiscrepancyRow, SubmissionRow, read_frame, table_of, upsert_rows
+from pipelines.reconcile.names import Finding
+from pipelines.reconcile.same import matches
+from pipelines.store import (
+    AssetRow,
+    DiscrepancyRow,
+    ExchangeEnergyRow,
+    SlotEnergyRow,
+    SubmissionRow,
+    read_frame,
+    table_of,
+    upsert_rows,
+)
 
 FORECAST = Quantity.FORECAST.value
 LOOK_BACK = timedelta(days=1)
@@ -78,6 +88,29 @@ def submitted(connection: Connection, community: Community, *, start: datetime, 
         .where(*ours)
     )
     return pl.concat([read_frame(connection, query, SUBMITTED) for query in (before, within)])
+
+
+def read_before(connection: Connection, *, start: datetime, end: datetime) -> pl.DataFrame:
+    """What earlier runs read back in [start, end): asset_id, slot_start, exchange_wh (null: no value there)."""
+    row = table_of(ExchangeEnergyRow)
+    query = select(row.c.asset_id, row.c.slot_start, row.c.energy_wh).where(
+        row.c.quantity == FORECAST, row.c.slot_start >= start, row.c.slot_start < end
+    )
+    schema = {"asset_id": pl.String(), "slot_start": INSTANT, "exchange_wh": pl.Float64()}
+    return read_frame(connection, query, pl.Schema(schema))
+
+
+def measured(connection: Connection, assets: list[str], *, start: datetime, end: datetime) -> pl.DataFrame:
+    """Slot energies of [start, end), of the newest version: asset_id, slot_start, energy_wh."""
+    row = table_of(SlotEnergyRow)
+    query = (
+        select(row.c.asset_id, row.c.slot_start, row.c.energy_wh)
+        .where(row.c.asset_id.in_(assets), row.c.slot_start >= start, row.c.slot_start < end)
+        .order_by(row.c.asset_id, row.c.slot_start, row.c.version)
+    )
+    schema = pl.Schema({"asset_id": pl.String(), "slot_start": INSTANT, "energy_wh": pl.Float64()})
+    found = read_frame(connection, query, schema)
+    return found.unique(["asset_id", "slot_start"], keep="last", maintain_order=True)
 
 
 def confirm(connection: Connection, pairs: pl.DataFrame, *, now: datetime) -> None:
@@ -152,7 +185,7 @@ def write_discrepancies(
                 "exchange_wh": exchange_wh,
                 "diagnosis": finding.diagnosis.value,
                 "evidence": finding.evidence,
-                "repair": REPAIR[finding.diagnosis],
+                "repair": finding.repair,
                 "opened_at": opened.get((asset_id, slot_start), now),
                 "closed_at": None,
                 "run_id": run_id,

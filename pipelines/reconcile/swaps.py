@@ -1,0 +1,121 @@
+"""Values that stand with another asset: found by correlation over the whole community.
+
+Two series are taken for the same when they correlate and are near each other. The first rules out constants, which are
+near whatever has their height; the second rules out plants under one sun, which correlate at any size.
+"""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from pipelines.reconcile.hypotheses import PREDICTIONS, Hypothesis
+from pipelines.reconcile.names import Diagnosis
+
+Matrix = NDArray[np.float64]
+Marks = NDArray[np.bool_]
+
+CORRELATION = 0.98
+"""Of what the exchange holds for one asset with what should stand for the other. Ours, as is the next."""
+
+DISTANCE = 0.05
+"""Root of the squared differences over that of the squared values, at most."""
+
+SLACK = 0.01
+"""How far off a single value may be: 1 %, for what rounds on its way."""
+
+SUSPECTS_AT_ONCE = 500
+VALUES = 3
+"""Different values that the exchange must hold for one of the two."""
+
+
+def swap_predictions(pairs: pl.DataFrame, suspects: list[str]) -> tuple[pl.DataFrame, dict[str, Hypothesis]]:
+    """Assets whose series is another asset's.
+
+    Args:
+        pairs: asset_id, slot_start, wanted_wh, exchange_wh, open; all assets.
+        suspects: assets with open slots.
+
+    Returns:
+        PREDICTIONS, and the hypotheses by name.
+    """
+    near, alike = _pairings(pairs, suspects)
+    chosen = _chosen(near, alike)
+    hypotheses = {
+        _key(swapped, other): Hypothesis(
+            diagnosis=Diagnosis.SWAPPED if swapped else Diagnosis.ANOTHERS,
+            words="",
+            chance=0.3,
+            values=VALUES,
+            backed=VALUES if swapped else 0,
+            other=other,
+        )
+        for other, swapped in chosen.select("other", "swapped").sort("swapped", descending=True).iter_rows()
+    }
+    theirs = pairs.select("slot_start", other="asset_id", predicted_wh="wanted_wh")
+    name = pl.when("swapped").then(pl.lit(_key(True, ""))).otherwise(pl.lit(_key(False, ""))) + pl.col("other")
+    predictions = chosen.join(theirs, on="other").select(
+        "asset_id", "slot_start", "predicted_wh", hypothesis=name, slack_wh=SLACK * pl.col("predicted_wh").abs()
+    )
+    return predictions.select(PREDICTIONS.names()), hypotheses
+
+
+def _key(swapped: bool, other: str) -> str:
+    return f"{'swapped with' if swapped else 'values of'} {other}"
+
+
+def _chosen(near: pl.DataFrame, alike: pl.DataFrame) -> pl.DataFrame:
+    """Whose values each asset holds: asset_id, other, swapped (the other holds somebody's too).
+
+    Twins have one series: of several, the one that holds this asset's values in turn. One direction must correlate;
+    the other may be constant, if it is the same constant.
+    """
+    turned = near.select(asset_id="other", other="asset_id")
+    there = alike.join(turned, on=["asset_id", "other"], how="semi")
+    mutual = pl.concat([there, there.select(asset_id="other", other="asset_id")]).unique()
+    circle = alike.join(alike.select(other="asset_id").unique(), on="other", how="semi")
+    ways = [(mutual, True), (circle, True), (alike, False)]
+    return (
+        pl.concat(frame.with_columns(order=pl.lit(n), swapped=pl.lit(yes)) for n, (frame, yes) in enumerate(ways))
+        .sort("order", "asset_id", "other")
+        .unique("asset_id", keep="first", maintain_order=True)
+        .drop("order")
+    )
+
+
+def _pairings(pairs: pl.DataFrame, suspects: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(suspect, other asset) whose series are near each other, and those that correlate besides."""
+    assets = pairs["asset_id"].unique().sort().to_list()
+    begun = pl.col("slot_start") >= pl.col("slot_start").filter("open").min().over("asset_id")
+    since = pairs.with_columns(exchange_wh=pl.when(begun & (pl.col("open") | pl.col("agrees"))).then("exchange_wh"))
+    wanted, held = _matrix(pairs, "wanted_wh", assets), _matrix(since, "exchange_wh", assets)
+    place = {asset: number for number, asset in enumerate(assets)}
+    near: list[tuple[str, str]] = []
+    alike: list[tuple[str, str]] = []
+    for start in range(0, len(suspects), SUSPECTS_AT_ONCE):
+        some = suspects[start : start + SUSPECTS_AT_ONCE]
+        is_near, correlates = _same(held[[place[asset] for asset in some]], wanted)
+        for edges, where in ((near, is_near), (alike, is_near & correlates)):
+            edges += [(some[i], assets[j]) for i, j in np.argwhere(where) if some[i] != assets[j]]
+    schema = {"asset_id": pl.String(), "other": pl.String()}
+    return pl.DataFrame(near, schema=schema, orient="row"), pl.DataFrame(alike, schema=schema, orient="row")
+
+
+def _matrix(pairs: pl.DataFrame, column: str, assets: list[str]) -> Matrix:
+    """Assets by slots; NaN where there is no value."""
+    wide = pairs.pivot("slot_start", index="asset_id", values=column, sort_columns=True)
+    ordered = pl.DataFrame({"asset_id": assets}).join(wide, on="asset_id", how="left", maintain_order="left")
+    return ordered.drop("asset_id").cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
+def _same(held: Matrix, wanted: Matrix) -> tuple[Marks, Marks]:
+    """Suspects by assets, over the slots in which the suspect holds a value: near each other; correlated."""
+    there = (~np.isnan(held)).astype(np.float64)
+    h, w = np.nan_to_num(held), np.nan_to_num(wanted)
+    n = np.maximum(there.sum(axis=1, keepdims=True), 1.0)
+    sum_h, sum_w = h.sum(axis=1, keepdims=True), there @ w.T
+    square_h, square_w, product = (h**2).sum(axis=1, keepdims=True), there @ (w**2).T, h @ w.T
+    near = square_h + square_w - 2 * product <= DISTANCE**2 * square_h
+    spread = np.maximum(square_h - sum_h**2 / n, 0.0) * np.maximum(square_w - sum_w**2 / n, 0.0)
+    together = product - sum_h * sum_w / n
+    correlated = (together > 0) & (together**2 >= CORRELATION**2 * spread) & (spread > 0)
+    return near, correlated
