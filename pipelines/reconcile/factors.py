@@ -6,7 +6,6 @@ import polars as pl
 
 from pipelines.reconcile.hypotheses import PREDICTIONS, Hypothesis, predict
 from pipelines.reconcile.names import Diagnosis
-from pipelines.reconcile.same import TOLERANCE_WH
 
 HOUR = timedelta(hours=1)
 ROUNDED_TO_WH = (1.0, 10.0, 100.0, 1000.0)
@@ -32,9 +31,9 @@ def factor_predictions(pairs: pl.DataFrame, *, length: timedelta) -> tuple[pl.Da
         frames.append(predict(pairs, name, predicted_wh))
 
     for name, factor, words in (("x1000", 1e3, "1000 times"), ("x0.001", 1e-3, "a thousandth of")):
-        # One value that is off by exactly 1000 leaves little doubt, if there was a value at all.
+        # One value that is off by exactly 1000 leaves little doubt.
         one = Hypothesis(diagnosis=Diagnosis.UNIT, words=f"holds {words} what was sent", chance=0.1, slots=1, values=1)
-        add(name, one, pl.when(wanted > TOLERANCE_WH).then(wanted * factor))
+        add(name, one, wanted * factor)
     one = Hypothesis(
         diagnosis=Diagnosis.SIGN, words="holds what was sent with its sign turned", chance=0.05, slots=1, values=1
     )

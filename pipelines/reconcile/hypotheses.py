@@ -84,7 +84,7 @@ def weigh(pairs: pl.DataFrame, predictions: pl.DataFrame, hypotheses: dict[str, 
     fitting = _fitting(pairs, predictions)
     held = _standing(fitting, hypotheses)
     sure = (pl.col("explained") >= EDGE_SLOTS) & (pl.col("share") >= EDGE_SHARE)
-    silent = pl.col("open") & pl.col("predicted_wh").is_null()
+    silent = pl.col("open") & pl.col("predicted_wh").is_null() & pl.col("exchange_wh").is_not_null()
     explained = fitting.join(held, on=["asset_id", "hypothesis"]).filter(pl.col("fits") | (silent & sure))
     order = pl.DataFrame(
         {"hypothesis": list(hypotheses), "order": range(len(hypotheses))},

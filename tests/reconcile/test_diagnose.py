@@ -14,6 +14,7 @@ from tests.reconcile.injections import (
     CLOCK,
     DAY,
     KINDS,
+    SLOT,
     SLOTS,
     Side,
     around,
@@ -168,6 +169,18 @@ def test_a_slot_that_begins_late_holds_the_next_ones_values() -> None:
     said = Counter(finding.diagnosis.value for finding in look_at(sides, JUNE, sdk=False).values())
     # With some the next value is 0, or that of the slot before.
     assert said["engine's market cycle late"] >= 0.9 * said.total() > 15
+
+
+def test_a_shift_is_believed_at_the_windows_edge_but_not_where_there_is_no_result() -> None:
+    sides = read_day(JUNE)
+    side = sides[1]
+    side.held[:] = [None, 77.7, 88.8, *side.wanted[:-3]]
+    side.held[SLOTS + 20] = None
+    frame = evidence(sides, JUNE)
+    found = diagnose(frame, measured(sides, JUNE), around(sides, sdk=True), since=JUNE - DAY)
+    said = {round((slot - JUNE + DAY) / SLOT): finding.diagnosis.value for (_, slot), finding in found.items()}
+    assert {number for number, one in said.items() if one != "shifted"} == {0, SLOTS + 20}
+    assert said[0] == said[SLOTS + 20] == "missing"
 
 
 def test_three_assets_in_a_circle_are_swapped() -> None:
