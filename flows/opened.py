@@ -1,5 +1,6 @@
 """A community file and its store, for commands that only look."""
 
+import atexit
 from pathlib import Path
 
 from pipelines.check import read_community
@@ -10,7 +11,7 @@ from pipelines.store.own import open_own_store
 
 
 def open_community(path: Path) -> tuple[Community, Store]:
-    """Read the file and open the database it names.
+    """Read the file and open the database it names, for as long as the command runs.
 
     Raises:
         ConfigurationError: faults in the file.
@@ -18,4 +19,6 @@ def open_community(path: Path) -> tuple[Community, Store]:
     """
     community = read_community(path)
     folder = path.resolve().parent
-    return community, open_own_store(community, folder, Secrets(folder))
+    store = open_own_store(community, folder, Secrets(folder))
+    atexit.register(store.close)
+    return community, store
