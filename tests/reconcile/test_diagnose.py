@@ -144,6 +144,14 @@ def test_a_shift_that_began_without_a_clock_change_is_not_laid_to_it() -> None:
     assert set(names(look_at(sides, JUNE))[sides[0].asset]) == {"shifted by an hour"}
 
 
+def test_a_shift_that_began_half_a_day_after_the_clock_change_is_not_laid_to_it() -> None:
+    day = datetime(2016, 3, 27, tzinfo=UTC)
+    sides = read_day(day)
+    side = sides[0]
+    side.held[SLOTS + 48 :] = side.wanted[SLOTS + 44 : -4]
+    assert set(names(look_at(sides, day))[side.asset]) == {"shifted by an hour"}
+
+
 def test_in_winter_an_hour_is_the_zones_offset() -> None:
     day = datetime(2016, 2, 3, tzinfo=UTC)
     sides = read_day(day)
