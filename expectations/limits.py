@@ -1,4 +1,4 @@
-"""Numbers and sets that the checks of readings compare with. Light, like `names`."""
+"""Numbers and sets that the checks compare with, and the verbs go by. Light, like `names`."""
 
 from collections.abc import Mapping
 
@@ -7,6 +7,10 @@ UNIT_OF_KIND: Mapping[str, str] = {"register": "Wh", "interval": "Wh", "power": 
 
 USABLE_QUALITIES = frozenset({"MEASURED", "SUBSTITUTED", "ESTIMATED", "PROVISIONAL"})
 """Qualities that energy may be computed from: all but MISSING and UNUSABLE."""
+
+WHOLE = 0.999
+"""Share of a slot from which on it counts as backed whole by readings: a second's difference between clocks is no gap.
+The project's own choice."""
 
 CHANGED_BY = 1.0
 """A value that differs from an older one of its stamp by no more, in Wh or W, says the same: sources round to whole

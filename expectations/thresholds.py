@@ -7,6 +7,7 @@ Checks that aren't here have no number, and can't be changed: no energy can be c
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from expectations.limits import WHOLE
 from expectations.names import CHECKS, Check, Severity
 
 
@@ -57,7 +58,7 @@ THRESHOLDS: Mapping[Check, Threshold] = {
     ),
     Check.SLOT_COVERED: Threshold(
         quantity="share of the slot that readings back",
-        default=Bounds(low=0.999),
+        default=Bounds(low=WHOLE),
         origin="ours: a second's difference between clocks is no gap",
     ),
     Check.REGISTER_SUM: Threshold(

@@ -1,7 +1,6 @@
 """`slotfeed quality`, `findings`, `checks`: what good data is, what isn't, and the pages that say so."""
 
 import asyncio
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,7 +38,7 @@ def quality(
 
     async def story() -> None:
         async with open_run("quality", community, at=moment, tell=screens.show_quality) as run:
-            await partial(look, choose_forecasts=choose_forecasts)(run)
+            await look(run, choose_forecasts=choose_forecasts)
 
     asyncio.run(story())
 

@@ -69,6 +69,13 @@ def light_hours(place: Place | None, start: datetime, end: datetime) -> float:
     return hours
 
 
+def place_of(latitude: float | None, longitude: float | None, zone: str) -> Place | None:
+    """Where somebody lies, as far as they say; else where the town lies that gives their time zone its name."""
+    if latitude is not None and longitude is not None:
+        return Place(latitude=latitude, longitude=longitude)
+    return place_of_zone(zone)
+
+
 def place_of_zone(zone: str) -> Place | None:
     """Where the town lies that gives a time zone its name; None for zones without one, like UTC.
 

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from pipelines.clock import Clock
 from pipelines.collect.catalogue import vendor_of
-from pipelines.collect.cloud.account import Surroundings, open_cloud, place_of
+from pipelines.collect.cloud.account import Surroundings, open_cloud
 from pipelines.collect.database.source import open_database
 from pipelines.collect.reading import Job, Tally, read_source
 from pipelines.collect.source import Source
 from pipelines.collect.summary import CollectSummary, Counts
 from pipelines.community import Community, MeterDatabase, Stream
+from pipelines.daylight import place_of
 from pipelines.errors import (
     AccountStopped,
     AuthenticationError,
@@ -56,11 +57,12 @@ class Opening:
 
     def surroundings(self) -> Surroundings:
         """What vendor accounts are opened with."""
+        where = self.community.community
         return Surroundings(
             store=self.store,
             secrets=self.secrets,
             folder=self.folder,
-            place=place_of(self.community),
+            place=place_of(where.latitude, where.longitude, where.time_zone),
             now=self.clock.now,
             gives_up=self.gives_up,
             sleep=self.sleep,

@@ -8,12 +8,13 @@ import polars as pl
 from sqlalchemy import Connection, update
 from sqlmodel import col
 
+from expectations.limits import WHOLE
 from pipelines.community import Community
 from pipelines.convert import plan
 from pipelines.convert.forecast.live import foretell
 from pipelines.convert.kernel import slot_energy_in_parts
 from pipelines.convert.outbox import plan_forecasts, plan_measurements
-from pipelines.convert.standing import COMPLETE, CURRENT, SAME_ENERGY, slots_within
+from pipelines.convert.standing import CURRENT, SAME_ENERGY, slots_within
 from pipelines.convert.substitute.run import part, substitute
 from pipelines.convert.substitute.windows import Chunk
 from pipelines.convert.window import CHUNK, load_readings, oldest_unslotted, touched_slots, touched_streams
@@ -161,6 +162,6 @@ def _changed(connection: Connection, computed: pl.DataFrame, *, keep_measured: b
         | (pl.col("method") != pl.col("method_old"))
     )
     if keep_measured:
-        measured = (pl.col("coverage_old") >= COMPLETE) & (pl.col("quality_old") == Quality.MEASURED)
+        measured = (pl.col("coverage_old") >= WHOLE) & (pl.col("quality_old") == Quality.MEASURED)
         differs &= ~measured.fill_null(value=False)
     return both.filter(differs).select(*SLOT_ENERGY.names(), version=pl.col("version").fill_null(-1) + 1)

@@ -6,6 +6,7 @@ from datetime import datetime
 import polars as pl
 from sqlalchemy import Connection, and_, select
 
+from expectations.limits import WHOLE
 from pipelines.community import Community
 from pipelines.convert.asked import asked
 from pipelines.convert.methods import is_filled
@@ -15,9 +16,6 @@ from pipelines.store import SlotEnergyRow, read_frame, table_of
 CURRENT = pl.Schema({**SLOT_ENERGY, "version": pl.Int64()})
 SAME_ENERGY = 1e-9
 """Relative difference below which a value computed again is the same value."""
-
-COMPLETE = 0.999
-"""Coverage from which a slot counts as whole: a second's difference between clocks is no gap."""
 
 SENDABLE = (Quality.MEASURED, Quality.SUBSTITUTED)
 """Qualities that are sent."""
@@ -38,7 +36,7 @@ def sendable(slots: pl.DataFrame, *, posting: frozenset[str] = frozenset()) -> p
         slots: SLOT_ENERGY, or with more columns.
         posting: as of `posting_estimates`: for these, what was filled in makes a slot whole too.
     """
-    whole = pl.col("coverage") >= COMPLETE
+    whole = pl.col("coverage") >= WHOLE
     good = whole & pl.col("quality").is_in([q.value for q in SENDABLE])
     if posting:
         asked = pl.col("asset_id").is_in(list(posting))

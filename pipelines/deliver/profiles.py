@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select
 
+from expectations.limits import WHOLE
 from pipelines.community import Asset, Community
 from pipelines.errors import ConfigurationError, Issue
 from pipelines.frames import Quality
@@ -22,9 +23,6 @@ from pipelines.store import SlotEnergyRow, Store, table_of
 
 USABLE = (Quality.MEASURED, Quality.SUBSTITUTED, Quality.ESTIMATED)
 """Qualities of slots that a profile may hold."""
-
-WHOLE = 0.999
-"""Coverage from which a slot counts as whole: a second's difference between clocks is no gap. Ours."""
 
 ONE_DAY = timedelta(days=1)
 SHOWN = 8

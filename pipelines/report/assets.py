@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, select
 
+from expectations.limits import WHOLE
 from expectations.names import Severity
 from pipelines.community import Community
 from pipelines.frames import Quantity
 from pipelines.report import queries as q
 from pipelines.report.broken import Broken
 from pipelines.report.figures import AssetStatus, Status
-from pipelines.report.grades import WHOLE, Grade, grade_of
+from pipelines.report.grades import Grade, grade_of
 from pipelines.report.trend import ForecastRecord
 from pipelines.store import Verdict
 

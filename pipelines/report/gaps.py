@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, select
 
+from expectations.limits import WHOLE
 from pipelines.report import queries as q
-from pipelines.report.grades import WHOLE
 from pipelines.report.times import slot_ceil
 from pipelines.slots import slots_between
 

@@ -5,10 +5,8 @@ from enum import IntEnum
 
 import polars as pl
 
+from expectations.limits import WHOLE
 from pipelines.frames import Quality
-
-WHOLE = 0.999
-"""Share of a slot from which on it counts as covered whole, as `pipelines.convert` and the checks have it."""
 
 
 class Grade(IntEnum):

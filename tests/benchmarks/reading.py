@@ -15,7 +15,7 @@ from processes import peak_mib
 from waits import Sandbox, Waits
 
 from pipelines.clock import Clock
-from pipelines.collect.cloud.account import CloudSource, Surroundings, open_account, place_of
+from pipelines.collect.cloud.account import CloudSource, Surroundings, open_account
 from pipelines.collect.cloud.http import CloudHttp, Reply
 from pipelines.collect.cloud.standing import read_account
 from pipelines.collect.cloud.websocket import Talk, talking
@@ -24,6 +24,7 @@ from pipelines.collect.run import collect
 from pipelines.collect.source import Fetch
 from pipelines.collect.vendors import home_assistant
 from pipelines.collect.windows import plan
+from pipelines.daylight import place_of
 from pipelines.store import Store, open_store
 
 
@@ -70,13 +71,14 @@ def surroundings(
     account: Account, clock: Clock, sleep: Callable[[float], None], folder: Path
 ) -> Iterator[Surroundings]:
     """A backfill's, with an empty store that only counts requests."""
+    where = account.community().community
     store = open_store(f"sqlite:///{folder / 'store.sqlite'}")
     try:
         yield Surroundings(
             store=store,
             secrets=account.secrets(folder),
             folder=folder,
-            place=place_of(account.community()),
+            place=place_of(where.latitude, where.longitude, where.time_zone),
             now=clock.now,
             gives_up=None,
             sleep=sleep,

@@ -14,8 +14,8 @@ from pipelines.collect.cloud.http import LOGIN_STOP, CloudHttp, open_client
 from pipelines.collect.cloud.standing import note_account, read_account, stop_account
 from pipelines.collect.cloud.vendor import Account, Ask, Session, Vendor
 from pipelines.collect.source import NO_ROWS, OF_THE_WHOLE, Answer, Device, Fetch, Wording
-from pipelines.community import Cloud, Community
-from pipelines.daylight import Place, light_hours, place_of_zone
+from pipelines.community import Cloud
+from pipelines.daylight import Place, light_hours
 from pipelines.errors import AccountStopped, SlotfeedError
 from pipelines.frames import Quality
 from pipelines.settings import Secrets, source_password
@@ -48,14 +48,6 @@ class Surroundings:
     sleep: Callable[[float], None] = time.sleep
     stopping: Callable[[], bool] = lambda: False
     """Whether no request is to be begun."""
-
-
-def place_of(community: Community) -> Place | None:
-    """Where the community lies, as far as its file tells."""
-    section = community.community
-    if section.latitude is not None and section.longitude is not None:
-        return Place(latitude=section.latitude, longitude=section.longitude)
-    return place_of_zone(section.time_zone)
 
 
 def limits_of(vendor: Vendor, settings: Cloud) -> tuple[Limit, ...]:

@@ -11,7 +11,7 @@ from astral.sun import elevation
 
 from pipelines.community import Community
 from pipelines.day_types import SATURDAY, SUNDAY, WORKDAY, with_local_days
-from pipelines.daylight import Place, place_of_zone
+from pipelines.daylight import Place, place_of
 from pipelines.frames import INSTANT
 
 DAYS_BEFORE = 7
@@ -51,9 +51,7 @@ class Calendar:
 def calendar_of(community: Community) -> Calendar:
     """The community's calendar; where the file doesn't say where it lies, where its time zone's name giver does."""
     section = community.community
-    place = place_of_zone(section.time_zone)
-    if section.latitude is not None and section.longitude is not None:
-        place = Place(latitude=section.latitude, longitude=section.longitude)
+    place = place_of(section.latitude, section.longitude, section.time_zone)
     return Calendar(length=community.slot_length, zone=section.time_zone, holidays_of=section.holidays, place=place)
 
 

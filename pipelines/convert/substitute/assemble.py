@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
+from expectations.limits import WHOLE
 from pipelines.convert.methods import Method
-from pipelines.convert.standing import COMPLETE
 from pipelines.convert.substitute.like_days import US, instants
 from pipelines.convert.substitute.units import Known
 from pipelines.frames import QUALITY_RANK, SLOT_ENERGY, Quality
@@ -95,7 +95,7 @@ def _parts(known: Known, filled: pl.DataFrame, spreads: pl.DataFrame, *, slot_us
         .join(_still_even(known, spreads, slot_us=slot_us), on=key, how="left")
     )
     coverage = pl.col("coverage").fill_null(0.0)
-    closed = ~pl.col("open") & (coverage * slot_us + pl.col("filled_us") >= COMPLETE * slot_us)
+    closed = ~pl.col("open") & (coverage * slot_us + pl.col("filled_us") >= WHOLE * slot_us)
     own_wh = pl.col("energy_wh").fill_null(0.0) + (pl.col("shaped_wh") - pl.col("even_wh")).fill_null(0.0)
     shaped = pl.col("shaped_wh").is_not_null()
     split_names = pl.col("method").str.split("+")
@@ -103,7 +103,7 @@ def _parts(known: Known, filled: pl.DataFrame, spreads: pl.DataFrame, *, slot_us
     kept = pl.when(shaped & pl.col("still_even").is_null()).then(removed).otherwise(split_names)
     return joined.with_columns(
         coverage=coverage,
-        whole=(coverage >= COMPLETE) | closed.fill_null(value=False),
+        whole=(coverage >= WHOLE) | closed.fill_null(value=False),
         own_wh=own_wh.clip(lower_bound=0.0),
         added_wh=pl.col("added_wh").fill_null(0.0),
         own_rank=pl.col("quality").replace_strict(QUALITY_RANK, return_dtype=pl.Int32),

@@ -9,9 +9,10 @@ from datetime import timedelta
 
 import polars as pl
 
+from expectations.limits import WHOLE
 from pipelines.community import CommunitySection
 from pipelines.convert.methods import Method, is_own
-from pipelines.convert.standing import COMPLETE, SAME_ENERGY
+from pipelines.convert.standing import SAME_ENERGY
 from pipelines.day_types import with_local_days
 from pipelines.frames import INSTANT, Quality
 
@@ -43,7 +44,7 @@ def good_history(slots: pl.DataFrame, *, longest_even_slots: int) -> pl.DataFram
         longest_even_slots: slots up to which an evenly spread span still has the day's shape.
     """
     whole = slots.filter(
-        (pl.col("coverage") >= COMPLETE)
+        (pl.col("coverage") >= WHOLE)
         & pl.col("quality").is_in([Quality.MEASURED.value, Quality.SUBSTITUTED.value])
         & is_own()
     ).sort("unit", "slot")

@@ -6,9 +6,9 @@ from datetime import datetime
 import polars as pl
 from sqlalchemy import Connection
 
+from expectations.limits import WHOLE
 from pipelines.community import Community
 from pipelines.convert.methods import Method
-from pipelines.convert.standing import COMPLETE
 from pipelines.convert.substitute.fill import fill
 from pipelines.convert.substitute.windows import Chunk, merged, silent_windows, standing_windows, touched_windows
 
@@ -48,7 +48,7 @@ def part(community: Community, chunk: Chunk, *, now: datetime) -> Parted:
     windows = touched_windows(community, chunk, now=now)
     concerned = pl.col("asset_id").is_in(windows["asset_id"].implode())
     even = pl.col("method").str.contains(Method.INTERPOLATED.value)
-    doubtful = concerned & ((pl.col("coverage") < COMPLETE) | even)
+    doubtful = concerned & ((pl.col("coverage") < WHOLE) | even)
     return Parted(sure=chunk.computed.filter(~doubtful), doubtful=chunk.computed.filter(doubtful), windows=windows)
 
 

@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy import CTE, ColumnElement, Connection, ScalarSelect, and_, func, literal, or_, select
 
+from expectations.limits import WHOLE
 from pipelines.convert.asked import asked
 from pipelines.convert.methods import FILLING, Method
-from pipelines.convert.standing import COMPLETE
 from pipelines.store import USABLE, ReadingRow, SlotEnergyRow, table_of
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ def last_settled(connection: Connection, ranges: list[Range]) -> dict[str, datet
     table = table_of(SlotEnergyRow)
     names = literal("+").concat(table.c.method).concat("+")
     filled = [names.like(f"%+{method.value}+%") for method in FILLING]
-    return _newest_slots(connection, ranges, only=or_(table.c.coverage >= COMPLETE, *filled))
+    return _newest_slots(connection, ranges, only=or_(table.c.coverage >= WHOLE, *filled))
 
 
 def with_gaps(connection: Connection, ranges: list[Range], *, length: timedelta) -> list[Range]:
@@ -75,7 +75,7 @@ def with_gaps(connection: Connection, ranges: list[Range], *, length: timedelta)
                     table.c.slot_start < wanted.c.b,
                 ),
             )
-            .where(table.c.coverage >= COMPLETE, ~table.c.method.contains(Method.LIKE_DAY.value), current)
+            .where(table.c.coverage >= WHOLE, ~table.c.method.contains(Method.LIKE_DAY.value), current)
             .group_by(wanted.c.number)
         )
         whole = dict(connection.execute(query).tuples().all())

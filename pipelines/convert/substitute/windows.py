@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 import polars as pl
 from sqlalchemy import Connection
 
+from expectations.limits import WHOLE
 from pipelines.community import Community
 from pipelines.convert.methods import Method
-from pipelines.convert.standing import COMPLETE
 from pipelines.convert.substitute.fill import due_until
 from pipelines.convert.substitute.seek import Range, last_readings, last_settled, last_slots, with_gaps
 from pipelines.convert.substitute.units import WINDOWS
@@ -55,7 +55,7 @@ def touched_windows(community: Community, chunk: Chunk, *, now: datetime) -> pl.
         .with_columns(limit=pl.min_horizontal("limit", "hi", pl.lit(slot_floor(now, length))))
     )
     counted = (
-        chunk.computed.filter(pl.col("coverage") >= COMPLETE)
+        chunk.computed.filter(pl.col("coverage") >= WHOLE)
         .join(limits, on="asset_id")
         .filter(pl.col("slot_start") < pl.col("limit"))
         .group_by("asset_id")

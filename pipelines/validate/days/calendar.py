@@ -9,7 +9,7 @@ import polars as pl
 
 from pipelines.community import Community
 from pipelines.day_types import with_local_days
-from pipelines.daylight import Place, place_of_zone, sun_is_up
+from pipelines.daylight import place_of, sun_is_up
 from pipelines.frames import INSTANT
 
 HISTORY = timedelta(days=21)
@@ -71,13 +71,7 @@ def slots_of(days: Days, community: Community) -> pl.DataFrame:
     frame = with_local_days(
         pl.DataFrame({"slot_start": slots.cast(INSTANT)}), zone=zone, holidays_of=community.community.holidays
     )
-    place = _place(community)
+    section = community.community
+    place = place_of(section.latitude, section.longitude, zone)
     light = [sun_is_up(place, slot, height_deg=LIGHT_DEG) for slot in [*frame["slot_start"], end]]
     return frame.with_columns(daylight=pl.Series([one and other for one, other in pairwise(light)], dtype=pl.Boolean))
-
-
-def _place(community: Community) -> Place | None:
-    latitude, longitude = community.community.latitude, community.community.longitude
-    if latitude is None or longitude is None:
-        return place_of_zone(community.community.time_zone)
-    return Place(latitude=latitude, longitude=longitude)

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import polars as pl
 
+from expectations.limits import WHOLE
 from expectations.names import Severity
 from pipelines.frames import Quality, State
 from pipelines.validate.days.exchange import NOTHING_WH, RELATIVE_TOLERANCE, SENT
-from pipelines.validate.days.runs import WHOLE
 from pipelines.validate.days.slots import KEY
 
 NEWEST_MEASURED = 2

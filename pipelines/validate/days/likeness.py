@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import polars as pl
 
+from expectations.limits import WHOLE
 from pipelines.frames import Quality
 from pipelines.validate.days.calendar import HISTORY, Days
-from pipelines.validate.days.runs import WHOLE
 
 LIKE_DAYS_AT_LEAST = 2
 """Fewer like days say nothing of what is usual. The number is ours."""

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 import polars as pl
 from sqlalchemy import Connection
 
+from expectations.limits import WHOLE
 from pipelines.community import Community
 from pipelines.validate.days import reading
 from pipelines.validate.days.calendar import Days, slots_of
 from pipelines.validate.days.channels import channels_present, register_sums
 from pipelines.validate.days.exchange import prepare_exchange, rated_assets
-from pipelines.validate.days.runs import WHOLE
 from pipelines.validate.days.slots import PRESENT, SUMS, assets_of, limits_of, prepare_slots, slot_grid
 
 ASSETS_AT_ONCE = 250

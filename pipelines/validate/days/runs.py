@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import polars as pl
 
+from expectations.limits import WHOLE
 from pipelines.frames import Quality
 
 SAME = 1e-6
@@ -12,9 +13,6 @@ SAME = 1e-6
 NOTICEABLE = 0.05
 """Share of the rated power from which on equal energies are looked at. Below, a register's steps are so coarse that
 stand-by looks constant. Ours: with registers of 10 Wh, a year of SimBench's loads has 51 false flags instead of 429."""
-
-WHOLE = 0.999
-"""Coverage from which a slot counts as backed whole: a second's difference between clocks is no gap."""
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
