@@ -14,9 +14,9 @@ import pytest
 from flows import screens, steps
 from flows.feed import feed_once
 from flows.session import Run, open_run
-from pipelines.sandbox.demo_community import TIME_ZONE
+from pipelines.sandbox.demo_community import AGGREGATOR, SIMULATION_UUID, TIME_ZONE, demo_assets
 from pipelines.store import open_store
-from tests.flows.places import FIRST_RUN, SLOT, Place, living_in, open_place
+from tests.flows.places import FIRST_RUN, PASSWORD, SLOT, USERNAME, Place, living_in, open_place
 from tests.reliability.damage import Copy, copy_of
 from tests.reliability.invariants import World
 from tests.reliability.sight import seen
@@ -100,11 +100,23 @@ def lived(grounds: Place) -> Iterator[Live]:
 
 @pytest.fixture(scope="session")
 def clean(grounds: Place, lived: Live) -> dict[str, World]:
-    """A world of protocol rest and one of sdk, both on SQLite."""
+    """A world of each protocol, all on SQLite."""
+    _select_aggregator(grounds)
     return {
         protocol: lived(protocol, f"sqlite:///{grounds.folder / f'{protocol}.sqlite'}", turn)
-        for turn, protocol in enumerate(("rest", "sdk"))
+        for turn, protocol in enumerate(("rest", "sdk", "batch"))
     }
+
+
+def _select_aggregator(place: Place) -> None:
+    """Let one send for all assets."""
+    api = f"/external-connection/aggregator-api/{SIMULATION_UUID}"
+    login = place.exchange.post("/api-token-auth/", json={"username": USERNAME, "password": PASSWORD})
+    headers = {"Authorization": f"JWT {login.json()['access']}"}
+    made = place.exchange.post(f"{api}/create-aggregator/", json={"name": AGGREGATOR}, headers=headers).json()
+    for asset in demo_assets():
+        pair = {"aggregator_uuid": made["uuid"], "device_uuid": asset.asset_id}
+        place.exchange.post(f"{api}/select-aggregator/", json=pair, headers=headers).raise_for_status()
 
 
 @pytest.fixture(params=["rest", "sdk"])
@@ -123,6 +135,12 @@ def rest(clean: dict[str, World], tmp_path: Path) -> Iterator[Copy]:
 def sdk(clean: dict[str, World], tmp_path: Path) -> Iterator[Copy]:
     """A copy of the world of protocol sdk."""
     yield from _copy(clean["sdk"], tmp_path)
+
+
+@pytest.fixture
+def batch(clean: dict[str, World], tmp_path: Path) -> Iterator[Copy]:
+    """A copy of the world of protocol batch."""
+    yield from _copy(clean["batch"], tmp_path)
 
 
 def _copy(world: World, folder: Path) -> Iterator[Copy]:

@@ -24,9 +24,10 @@ Place = tuple[int, str | None, datetime | None, str | None]
 """Number of the invariant, asset, slot and quantity."""
 
 FIRST, SECOND, THIRD = (FIRST_RUN + timedelta(minutes=13) + n * SLOT for n in range(3))
-"""Slots of the world of protocol rest; those of sdk are an hour later."""
+"""Slots of the world of protocol rest."""
 
-LATER = 4 * SLOT
+LATER = {"rest": 0 * SLOT, "sdk": 4 * SLOT, "batch": 8 * SLOT}
+"""How much later the other worlds' are."""
 
 
 @dataclass
@@ -73,6 +74,11 @@ class Copy:
         number = self.post(key).entry
         return next(entry for entry in self.journal if entry["seq"] == number)
 
+    def command(self, key: Key) -> Entry:
+        """The same of a batch: the command alone."""
+        orders = self.entry(key)["body"]["batch_commands"][key[0]]
+        return next(one for one in orders if one["type"] == f"set_energy_{key[2]}")
+
     def post(self, key: Key) -> Post:
         return next(p for p in self.origin.posts if (p.asset, p.slot_start, p.quantity) == key)
 
@@ -107,7 +113,7 @@ def copy_of(world: World, folder: Path) -> Copy:
 
 def forecast(copy: Copy, number: int = 1) -> Key:
     """Key of the first, second or third slot's forecast: of registers that say what no other says, the largest's."""
-    slot = (FIRST, SECOND, THIRD)[number] + (LATER if copy.origin.community.exchange.protocol == "sdk" else 0 * SLOT)
+    slot = (FIRST, SECOND, THIRD)[number] + LATER[copy.origin.community.exchange.protocol]
     registers = {a.asset_id for a in copy.origin.community.assets if a.streams[0].source == "smart_meters"}
     values = {
         asset: rows[-1]["energy_wh"] for (asset, start, _), rows in copy.origin.submissions.items() if start == slot
@@ -117,8 +123,8 @@ def forecast(copy: Copy, number: int = 1) -> Key:
 
 
 def measurement(copy: Copy) -> Key:
-    """Key of the measurement of the first slot, in the world of sdk."""
-    return forecast(copy)[0], FIRST + LATER, "measurement"
+    """Key of the measurement of the first slot, in a world that has some."""
+    return forecast(copy)[0], FIRST + LATER[copy.origin.community.exchange.protocol], "measurement"
 
 
 def where(key: Key) -> dict[str, object]:

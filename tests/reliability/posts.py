@@ -10,7 +10,10 @@ ENERGY = re.compile(
     r"/external-connection/api/(?P<simulation>[^/]+)/(?P<asset>[^/]+)/"
     r"(?P<command>set_energy_forecast|set-energy-forecast|set-energy-measurement)/"
 )
-BATCH = re.compile(r"/external-connection/aggregator-api/[^/]+/batch-commands/")
+BATCH = re.compile(r"/external-connection/aggregator-api/(?P<simulation>[^/]+)/batch-commands/")
+SCALAR = "set_energy_forecast"
+BATCHED = {"set_energy_forecast": "set-energy-forecast", "set_energy_measurement": "set-energy-measurement"}
+"""Type of a batch's command -> the path of the post that says the same of one asset. Others carry no energy."""
 
 REPLY_LOST = frozenset({"lose_reply", "truncate"})
 """Faults after which the sender can't know that its post was taken."""
@@ -36,8 +39,7 @@ class Post:
     """None where the body can't be read as the protocol's."""
 
     energy_wh: float | None
-    keyed: bool
-    """Whether it names its slot (`sdk`)."""
+    protocol: str
 
     taken: bool
     """The exchange has buffered it."""
@@ -45,6 +47,11 @@ class Post:
     reply_lost: bool
     dropped: bool
     """Taken, then thrown away by a fault."""
+
+    @property
+    def keyed(self) -> bool:
+        """Whether it names its slot."""
+        return self.protocol != "rest"
 
     @property
     def where(self) -> str:
@@ -58,42 +65,88 @@ def posts_in(journal: Sequence[Mapping[str, Any]], *, slot_length: timedelta, le
         journal: entries of `/sandbox/journal`.
         slot_length: of the market. A value without slot time belongs to the slot after the one in which it arrives.
         lead: how far the market's slots begin before the clock that the journal tells.
-
-    Raises:
-        ValueError: a batch: the journal keeps no energies of it.
     """
     found = []
     for entry in journal:
-        if BATCH.fullmatch(entry["path"]):
-            raise ValueError(f"journal entry {entry['seq']}: of a batch the journal keeps no energies")
-        parts = ENERGY.fullmatch(entry["path"])
-        if parts is None or entry["method"] != "POST":
-            continue
         at = datetime.fromisoformat(entry["at"]) + lead
-        command, body = parts["command"], entry["body"] or {}
-        for slot_start, energy_wh in _values(command, body, at, slot_length):
-            found.append(
-                Post(
-                    entry=entry["seq"],
-                    at=at,
-                    simulation=parts["simulation"],
-                    asset=parts["asset"],
-                    quantity="measurement" if command.endswith("measurement") else "forecast",
-                    slot_start=slot_start,
-                    energy_wh=energy_wh,
-                    keyed="-" in command,
-                    taken=entry["answer"] == "ready",
-                    reply_lost=entry["fault"] in REPLY_LOST,
-                    dropped=entry["fault"] == "drop",
+        for told in _told(entry):
+            for slot_start, energy_wh in _values(told.command, told.body, at, slot_length):
+                found.append(
+                    Post(
+                        entry=entry["seq"],
+                        at=at,
+                        simulation=told.simulation,
+                        asset=told.asset,
+                        quantity="measurement" if told.command.endswith("measurement") else "forecast",
+                        slot_start=slot_start,
+                        energy_wh=energy_wh,
+                        protocol=told.protocol,
+                        taken=told.taken,
+                        reply_lost=entry["fault"] in REPLY_LOST,
+                        dropped=entry["fault"] == "drop" and told.met,
+                    )
                 )
-            )
     return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Told:
+    """One command of a request."""
+
+    simulation: str
+    asset: str
+    command: str
+    """As the paths of single posts name it."""
+
+    body: Mapping[str, Any]
+    protocol: str
+    taken: bool
+    met: bool = True
+    """The request's fault is about it."""
+
+
+def _told(entry: Mapping[str, Any]) -> Iterator[_Told]:
+    """The energy commands of a request."""
+    if entry["method"] != "POST":
+        return
+    body = entry["body"] or {}
+    if parts := ENERGY.fullmatch(entry["path"]):
+        yield _Told(
+            simulation=parts["simulation"],
+            asset=parts["asset"],
+            command=parts["command"],
+            body=body,
+            protocol="rest" if parts["command"] == SCALAR else "sdk",
+            taken=entry["answer"] == "ready",
+        )
+    elif parts := BATCH.fullmatch(entry["path"]):
+        yield from _told_in_batch(entry, parts["simulation"], body.get("batch_commands"))
+
+
+def _told_in_batch(entry: Mapping[str, Any], simulation: str, orders: object) -> Iterator[_Told]:
+    answers, met = entry["answers"] or {}, entry["fault_meets"]
+    if not isinstance(orders, Mapping):
+        command = next(iter(BATCHED.values()))
+        yield _Told(simulation=simulation, asset="-", command=command, body={}, protocol="batch", taken=False)
+        return
+    for asset, commands in orders.items():
+        for number, one in enumerate(commands):
+            if one["type"] in BATCHED:
+                yield _Told(
+                    simulation=simulation,
+                    asset=asset,
+                    command=BATCHED[one["type"]],
+                    body=one,
+                    protocol="batch",
+                    taken=answers.get(asset, [])[number : number + 1] == ["ready"],
+                    met=met is None or asset in met,
+                )
 
 
 def _values(
     command: str, body: Mapping[str, Any], at: datetime, slot_length: timedelta
 ) -> Iterator[tuple[datetime | None, float | None]]:
-    if command == "set_energy_forecast":
+    if command == SCALAR:
         yield slot_of(at, slot_length) + slot_length, _number(body.get("energy_Wh", body.get("energy_forecast")))
         return
     by_slot = body.get(command.removeprefix("set-").replace("-", "_"))

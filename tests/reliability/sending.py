@@ -87,7 +87,7 @@ def right_place(world: World) -> list[Violation]:
 def _misplaced(world: World, known: set[str], post: Post) -> Iterator[str]:
     if post.simulation != world.community.community.simulation_uuid:
         yield f"posted to simulation {post.simulation}"
-    if post.keyed != (world.community.exchange.protocol != "rest"):
+    if post.protocol != world.community.exchange.protocol:
         yield f"not in protocol {world.community.exchange.protocol}"
     if post.asset not in known:
         yield "no asset of the community"

@@ -113,3 +113,24 @@ def test_a_correction_that_never_went_out(sdk: Copy) -> None:
     (row,) = sdk.rows(SlotEnergyRow, asset_id=key[0], slot_start=key[1])
     sdk.again(SlotEnergyRow, row, version=1, energy_wh=row["energy_wh"] + 3, created_at=key[1] + 2 * SLOT)
     assert by_place(broken(sdk)) == at(key, 2) | {(6, *key[:2], None)}
+
+
+def test_a_batch_whose_answer_is_an_error(batch: Copy) -> None:
+    key = forecast(batch)
+    entry = batch.entry(key)
+    entry["answers"] = {**entry["answers"], key[0]: ["error"]}
+    found = broken(batch)
+    assert by_place(found) == at(key, 1)
+    assert "accepted, but no post for it was taken" in told(found) or "confirmed, but no post" in told(found)
+
+
+def test_a_batch_of_which_the_exchange_threw_one_assets_values_away(batch: Copy) -> None:
+    key = forecast(batch)
+    entry = batch.entry(key)
+    entry["fault"], entry["fault_meets"] = "drop", [key[0]]
+    # The journal tells of no value that was kept; the ledger's is the right one.
+    assert broken(batch) == []
+    batch.edit_ledger(
+        "DELETE FROM applied WHERE asset = ? AND slot_s = ? AND quantity = 'forecast'", key[0], key[1].timestamp()
+    )
+    assert by_place(broken(batch)) == at(key, 2)

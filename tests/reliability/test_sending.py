@@ -115,3 +115,63 @@ def test_another_simulation_and_a_body_of_another_form(damaged: Copy) -> None:
     assert by_place(broken(damaged)) == at(key, 5)
     entry["body"] = {"power": 1}
     assert "its body is not the protocol's" in told(broken(damaged))
+
+
+def test_a_batch_after_its_deadline(batch: Copy) -> None:
+    key = forecast(batch)
+    entry = batch.entry(key)
+    entry["at"] = (key[1] - timedelta(seconds=29)).isoformat()
+    # It carried every asset's value.
+    assert by_place(broken(batch)) == {(3, asset, key[1], "forecast") for asset in entry["body"]["batch_commands"]}
+
+
+def test_a_batch_that_left_again(batch: Copy) -> None:
+    key = forecast(batch)
+    entry = batch.entry(key)
+    assets = list(entry["body"]["batch_commands"])
+    batch.journal.append({**entry, "seq": 9_999})
+    assert by_place(broken(batch)) == {(4, asset, key[1], "forecast") for asset in assets}
+    # What was refused didn't arrive twice.
+    entry["answers"] = {**entry["answers"], key[0]: ["error"]}
+    assert by_place(broken(batch)) == {(4, asset, key[1], "forecast") for asset in assets if asset != key[0]}
+
+
+def test_another_asset_of_a_batch(batch: Copy) -> None:
+    key = forecast(batch)
+    orders = batch.entry(key)["body"]["batch_commands"]
+    other = next(asset for asset in orders if asset != key[0])
+    orders[other], orders[key[0]] = orders[key[0]], orders[other]
+    found = broken(batch)
+    assert by_place(found) == at(key, 2, 5) | at((other, *key[1:]), 2, 5)
+    assert f"it is the value of asset {key[0]}" in told(found)
+
+
+@pytest.mark.parametrize("factor", [0.001, 1000])
+def test_another_unit_in_a_batch(batch: Copy, factor: float) -> None:
+    key = measurement(batch)
+    values = batch.command(key)["energy_measurement"]
+    (slot,) = values
+    values[slot] *= factor
+    assert by_place(broken(batch)) == at(key, 2, 5)
+
+
+def test_a_batch_in_another_place_or_of_another_form(batch: Copy) -> None:
+    entry = batch.entry(forecast(batch))
+    assets, path = list(entry["body"]["batch_commands"]), entry["path"]
+    entry["path"] = path.replace(batch.origin.community.community.simulation_uuid, "elsewhere")
+    assert by_place(broken(batch)) == {(5, asset, forecast(batch)[1], "forecast") for asset in assets}
+    entry["path"] = path
+    entry["body"] = {"batch_commands": "…"}
+    assert "its body is not the protocol's" in told(broken(batch))
+
+
+def test_single_posts_in_a_world_of_batches(batch: Copy) -> None:
+    key = forecast(batch)
+    single = {"energy_forecast": batch.command(key)["energy_forecast"]}
+    simulation = batch.origin.community.community.simulation_uuid
+    path = f"/external-connection/api/{simulation}/{key[0]}/set-energy-forecast/"
+    entry = batch.entry(key)
+    batch.journal.append({**entry, "seq": 9_999, "path": path, "asset": key[0], "body": single, "answer": "error"})
+    found = broken(batch)
+    assert by_place(found) == at(key, 5)
+    assert "not in protocol batch" in told(found)

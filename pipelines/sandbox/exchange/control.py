@@ -1,6 +1,8 @@
 """The sandbox's own paths: its clock, its journal, its faults. No token guards them; the server binds loopback only."""
 
-from fastapi import APIRouter, HTTPException, Response
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Query, Response
 
 from pipelines.clock import FixedClock
 from pipelines.sandbox.answers import json_answer
@@ -34,8 +36,9 @@ def router(ctn: Ctn) -> APIRouter:
         return Time(now=clock.now())
 
     @routes.get("/journal")
-    async def read_journal() -> Response:
-        return json_answer(ctn.journal.entries())
+    async def read_journal(after: Annotated[int, Query(ge=0)] = 0) -> Response:
+        """What reached the exchange; `after` leaves out entries up to this number."""
+        return json_answer(ctn.journal.entries(after=after))
 
     @routes.put("/faults")
     async def replace_faults(rules: list[Rule]) -> list[Rule]:

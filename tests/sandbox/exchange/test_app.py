@@ -250,11 +250,21 @@ async def test_journal_tells_in_order_what_came_and_what_was_answered(exchange: 
         "body": {"energy_Wh": 250},
         "status": 200,
         "answer": "ready",
+        "answers": None,
         "fault": None,
+        "fault_meets": None,
     }
     assert (keyed["at"], keyed["asset"], keyed["answer"]) == ("2026-03-02T12:16:00+00:00", "pv", "error")
     assert keyed["body"] == {"energy_forecast": {"2026-03-02T12:30": -1.0}}
     assert (unknown["asset"], unknown["status"], unknown["answer"]) == ("nobody", 404, None)
+
+
+async def test_journal_is_read_on_from_an_entry(exchange: Exchange) -> None:
+    for number in range(3):
+        await exchange.send_wh("load", number)
+    told = (await exchange.http.get("/sandbox/journal", params={"after": 2})).json()
+    assert [(entry["seq"], entry["body"]) for entry in told] == [(3, {"energy_Wh": 1}), (4, {"energy_Wh": 2})]
+    assert (await exchange.http.get("/sandbox/journal", params={"after": -1})).status_code == 422
 
 
 async def test_journal_holds_no_password_and_no_token_wherever_they_were_put(exchange: Exchange) -> None:

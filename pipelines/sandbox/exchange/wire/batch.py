@@ -19,6 +19,7 @@ from pipelines.sandbox.exchange.engine.pending import Pending
 from pipelines.sandbox.exchange.engine.trading import Aggregator
 from pipelines.sandbox.exchange.engine.twin import LIVE_TYPES, Asset, MarketArea
 from pipelines.sandbox.exchange.faults import Rule
+from pipelines.sandbox.exchange.journal import Entry
 from pipelines.sandbox.exchange.visit import visit_of
 from pipelines.sandbox.exchange.wire import energy
 from pipelines.sandbox.exchange.wire.admission import admit
@@ -65,6 +66,7 @@ def router(ctn: Ctn) -> APIRouter:
             commands=_commands(body),
             transaction_id=body.get("transaction_id"),
             rule=visit.rule,
+            entry=visit.entry,
         )
         return carried_out(ctn, request, batch.pending(), NAME)
 
@@ -84,6 +86,9 @@ class Batch:
     transaction_id: object
     rule: Rule | None = None
     """Of a fault that may change or drop energies."""
+
+    entry: Entry
+    """The journal's, of this request."""
 
     _used: dict[str, float] | None = field(default=None, init=False)
     _desk: Desk = field(init=False)
@@ -119,6 +124,7 @@ class Batch:
             # One line a request: it may name thousands.
             self.ctn.audit.note(self.visitor.username, "batch-commands", foreign[0], "forbidden")
         tell_trades(self.ctn, self._desk.trades)
+        self._note(responses)
         if not responses:
             return None
         return {
@@ -127,6 +133,13 @@ class Batch:
             "aggregator_uuid": self.aggregator.uuid,
             "responses": responses,
         }
+
+    def _note(self, responses: Mapping[str, Sequence[Answer]]) -> None:
+        told = {uuid: [str(answer["status"]) for answer in answers] for uuid, answers in responses.items()}
+        self.entry.answers = told
+        if self.rule is not None:
+            nodes = [node for uuid in told if (node := self.ctn.trading.node(uuid)) is not None]
+            self.entry.fault_meets = [node.uuid for node in nodes if self.rule.speaks_of(node.uuid, node.name)]
 
     def _controls(self, node: Asset | MarketArea) -> bool:
         if self.ctn.trading.selected_by(node.uuid) != self.aggregator.uuid:

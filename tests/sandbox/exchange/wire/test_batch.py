@@ -12,6 +12,7 @@ import pytest
 from pipelines.clock import FixedClock
 from pipelines.sandbox.exchange.accounts.people import Role
 from pipelines.sandbox.exchange.ctn import Ctn
+from pipelines.sandbox.exchange.faults import Rule
 
 SIMULATION = "5b2ddb77-3b0b-4a25-a4c4-0ac2f2a1c9b1"
 API = f"/external-connection/aggregator-api/{SIMULATION}"
@@ -252,3 +253,26 @@ async def test_batch_waits_for_the_tick_and_outlives_a_market_cycle(desk: Desk, 
     assert told[1]["responses"]["load"][0]["status"] == "ready"
     await exchange.at("12:31")
     assert await exchange.used("load", "12:15", "12:45") == {"12:15": 0.0, "12:30": 0.5}, "too late for 12:15"
+
+
+async def test_the_journal_shows_a_batchs_energies_and_nothing_else_of_it(desk: Desk, exchange: Any, ctn: Ctn) -> None:
+    secret = "hush-hush"
+    forecast = {"type": "set_energy_forecast", "energy_forecast": {"2026-03-02T12:15": 0.4}, "password": secret}
+    wrong = {"type": "set_energy_measurement", "energy_measurement": {"2026-03-02T11:45": -0.2}}
+    ctn.faults.replace([Rule(do="drop", asset="Roof")])
+    await desk.post({"load": [forecast, wrong], "pv": [forecast], "nobody": [{"type": secret}]}, token=secret)
+    entry = (await exchange.journal())[-1]
+    shown = {"type": "set_energy_forecast", "energy_forecast": {"2026-03-02T12:15": 0.4}, "password": "…"}
+    assert entry["body"]["batch_commands"] == {"load": [shown, wrong], "pv": [shown], "nobody": [{"type": "…"}]}
+    assert entry["answers"] == {"load": ["ready", "error"], "pv": ["ready"]}
+    assert (entry["fault"], entry["fault_meets"]) == ("drop", ["pv"])
+    assert secret not in json.dumps(entry)
+
+
+async def test_the_journal_keeps_so_many_energies(desk: Desk, ctn: Ctn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.sandbox.exchange.journal.KEPT", 10)
+    slots = {f"2026-03-02T12:{minute}": 0.1 for minute in (15, 30, 45)}
+    for _ in range(4):
+        await desk.order("load", {"type": "set_energy_forecast", "energy_forecast": slots})
+    kept = ctn.journal.entries()
+    assert [len(entry["body"]["batch_commands"]["load"][0]["energy_forecast"]) for entry in kept] == [3, 3, 3]
