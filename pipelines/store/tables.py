@@ -53,6 +53,11 @@ USABLE = (Verdict.GOOD, Verdict.RELEASED)
 """Verdicts of readings that energy is computed from."""
 
 
+def _where(name: str, *columns: str, where: str) -> Index:
+    """An index of some rows alone."""
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
 class ReadingRow(SQLModel, table=True):
     """One value of one stream as it came; a corrected one is a further revision."""
 
@@ -131,6 +136,7 @@ class SubmissionRow(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("asset_id", "slot_start", "quantity", "version"),
         Index("ix_submission_state", "state", "closes_at"),
+        Index("ix_submission_accepted", "accepted_at"),
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=ROW_ID)
@@ -156,6 +162,12 @@ class SubmissionRow(SQLModel, table=True):
     accepted_at: datetime | None = None
     confirmed_at: datetime | None = None
     error: str = ""
+    resends: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    """How often a repair has set it back to be sent again."""
+
+    resent_at: datetime | None = None
+    """When a repair last did."""
+
     created_at: datetime
     run_id: str
 
@@ -176,9 +188,13 @@ class ExchangeEnergyRow(SQLModel, table=True):
 
 
 class DiscrepancyRow(SQLModel, table=True):
-    """A slot in which the exchange's value isn't the one that should be there, with the cause."""
+    """A slot in which the exchange's value isn't the one that should be there, with the cause.
+
+    Open: neither `closed_at` nor `lost_at` is set. Lost: `lost_at` is, and `closed_at` isn't.
+    """
 
     __tablename__ = "discrepancy"
+    __table_args__ = (Index("ix_discrepancy_standing", "closed_at", "lost_at", "slot_start"),)
 
     asset_id: str = Field(primary_key=True)
     slot_start: datetime = Field(primary_key=True)
@@ -190,6 +206,14 @@ class DiscrepancyRow(SQLModel, table=True):
     repair: str
     opened_at: datetime
     closed_at: datetime | None = None
+    """When both sides were found to agree after all."""
+
+    lost_at: datetime | None = None
+    """When a repair gave it up: nothing that is sent can mend it any more."""
+
+    lost_reason: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """Why, and what the market saw instead; "" where it isn't lost."""
+
     run_id: str
 
 
