@@ -17,6 +17,7 @@ from flows import screens
 from flows.archive_cli import archive
 from flows.assets_cli import assets
 from flows.backtest_cli import backtest
+from flows.doctor_cli import doctor
 from flows.exchange_cli import aggregators
 from flows.grid_cli import grid_fees
 from flows.listen_cli import listen
@@ -41,6 +42,7 @@ app.add_typer(sources, name="sources")
 app.add_typer(profiles, name="profiles")
 app.add_typer(aggregators, name="aggregators")
 app.command()(listen)
+app.command()(doctor)
 app.command()(quality)
 app.command()(findings)
 app.command()(checks)

@@ -13,6 +13,7 @@ from pipelines.exchange import ExchangeClient, open_exchange
 from pipelines.exchange.graphql import live_switches
 from pipelines.exchange.registry import asset_places, read_registry
 from pipelines.settings import EXCHANGE_PASSWORD, EXCHANGE_USERNAME, Secrets
+from pipelines.store import Store
 from pipelines.store.own import open_own_store
 from pipelines.sync import standing_issues
 
@@ -33,16 +34,21 @@ async def try_connections(community: Community, folder: Path) -> list[Issue]:
         remedy = "Correct `database`, or see that the database can be reached"
         issues.append(Issue(where="database", field="", problem=str(error), remedy=remedy))
     else:
-        gives_up = clock.now() + PATIENCE
-        opening = Opening(
-            store=store, community=community, secrets=secrets, folder=folder, clock=clock, gives_up=gives_up
-        )
         try:
-            for name in community.sources:
-                issues += await asyncio.to_thread(probe, name, opening)
+            issues += await try_sources(community, folder, secrets, store, clock)
         finally:
             store.close()
     return issues + await _try_exchange(community, secrets, clock)
+
+
+async def try_sources(community: Community, folder: Path, secrets: Secrets, store: Store, clock: Clock) -> list[Issue]:
+    """Connect to each source, and look for the devices that the file names; every trouble as an issue."""
+    gives_up = clock.now() + PATIENCE
+    opening = Opening(store=store, community=community, secrets=secrets, folder=folder, clock=clock, gives_up=gives_up)
+    issues: list[Issue] = []
+    for name in community.sources:
+        issues += await asyncio.to_thread(probe, name, opening)
+    return issues
 
 
 async def _try_exchange(community: Community, secrets: Secrets, clock: Clock) -> list[Issue]:
@@ -55,7 +61,7 @@ async def _try_exchange(community: Community, secrets: Secrets, clock: Clock) ->
             concurrency=1,
         ) as client:
             await client.connect()
-            return await _try_assets(community, client)
+            return await try_assets(community, client)
     except ConfigurationError as error:
         return list(error.issues)
     except SlotfeedError as error:
@@ -63,8 +69,13 @@ async def _try_exchange(community: Community, secrets: Secrets, clock: Clock) ->
         return [Issue(where="exchange", field="base_url", problem=str(error), remedy=remedy)]
 
 
-async def _try_assets(community: Community, client: ExchangeClient) -> list[Issue]:
-    """Whether the exchange takes what the assets send; it knows them and their switches by its registry."""
+async def try_assets(community: Community, client: ExchangeClient) -> list[Issue]:
+    """Whether the exchange takes what the assets send; it knows them and their switches by its registry.
+
+    Args:
+        community: the file.
+        client: connected.
+    """
     simulation = community.community.simulation_uuid
     try:
         places = asset_places(await read_registry(client, simulation))

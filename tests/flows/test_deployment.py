@@ -1,5 +1,6 @@
 """prefect.yaml on a real local server: deployed, run once by a real worker, rows and artifacts read."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from prefect.blocks.system import Secret
 from sqlalchemy import func, select
 from sqlmodel import col
 
+from flows.doctor_prefect import look_at_prefect
 from flows.local_prefect import PrefectServer, prefect_server
 from flows.secrets import block_name
 from pipelines.frames import State
@@ -45,6 +47,14 @@ def prefect(server: PrefectServer, *arguments: str) -> str:
 
 def run(server: PrefectServer, deployment: str, place: Place, *, at: str) -> None:
     prefect(server, "deployment", "run", deployment, "--param", f"community={place.file}", "--param", f"at={at}")
+
+
+def doctor_on(server: PrefectServer) -> str:
+    async def look() -> str:
+        return "\n".join(look.told for look in await look_at_prefect())
+
+    with server.in_use():
+        return asyncio.run(look())
 
 
 def completed(api: httpx.Client) -> list[dict[str, Any]]:
@@ -87,14 +97,20 @@ def test_deployed_feed_run_by_a_worker_reaches_the_exchange(
             assert schedules["grid-fees"][0]["schedule"]["interval"] == 900
             assert schedules["archive"][0]["schedule"]["cron"] == "20 3 * * *"
             assert schedules["quality"][0]["schedule"]["cron"] == "40 4 * * *"
+            told = doctor_on(server)
+            assert told.count("with an active schedule") == 2
+            assert "none is online in pool 'slotfeed'" in told
             # The schedules would start runs on a community that isn't there.
             for name in ("feed", "reconcile", "grid-fees", "archive", "listen", "quality"):
                 api.post(f"/deployments/{deployments[name]['id']}/pause_deployment").raise_for_status()
+
+            assert "feed: its schedule is paused" in doctor_on(server)
 
             run(server, "feed/feed", place, at="2016-10-29T21:47:00Z")
             prefect(server, "worker", "start", "--pool", "slotfeed", "--run-once")
             runs = completed(api)
             assert [run["parameters"]["community"] for run in runs] == [str(place.file)]
+            assert "1 online in pool 'slotfeed'" in doctor_on(server)
             tasks = api.post("/task_runs/filter", json={}).json()
             assert sorted(task["name"].split("-")[0] for task in tasks) == ["collect", "convert", "deliver", "validate"]
             artifacts = {one["key"]: one for one in api.post("/artifacts/filter", json={}).json()}
