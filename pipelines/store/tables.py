@@ -137,6 +137,7 @@ class SubmissionRow(SQLModel, table=True):
         UniqueConstraint("asset_id", "slot_start", "quantity", "version"),
         Index("ix_submission_state", "state", "closes_at"),
         Index("ix_submission_accepted", "accepted_at"),
+        _where("ix_submission_failed", "closes_at", where="state IN ('rejected', 'expired')"),
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=ROW_ID)

@@ -16,6 +16,8 @@ def upgrade() -> None:
     op.add_column("submission", sa.Column("resends", sa.Integer(), server_default=sa.text("0"), nullable=False))
     op.add_column("submission", sa.Column("resent_at", INSTANT(), nullable=True))
     op.create_index("ix_submission_accepted", "submission", ["accepted_at"])
+    failed = sa.text("state IN ('rejected', 'expired')")
+    op.create_index("ix_submission_failed", "submission", ["closes_at"], sqlite_where=failed, postgresql_where=failed)
     op.add_column("discrepancy", sa.Column("lost_at", INSTANT(), nullable=True))
     op.add_column(
         "discrepancy",
