@@ -23,6 +23,9 @@ class CloudFault(StrEnum):
     REPLACE = "replace"
     """Answered 200 with `body`, said to be JSON whether it is or not, in place of handling it."""
 
+    REDIRECT = "redirect"
+    """Answered 307: the same path at `location`."""
+
     DELAY = "delay"
     """Handled `seconds` later."""
 
@@ -34,6 +37,9 @@ class CloudFault(StrEnum):
 
     TRUNCATE = "truncate"
     """Handled, then the connection is closed in the middle of the body."""
+
+    DRIP = "drip"
+    """Handled, then the body comes byte by byte, each `seconds` after the one before."""
 
 
 class CloudRule(BaseModel):
@@ -55,6 +61,9 @@ class CloudRule(BaseModel):
     seconds: float = Field(default=0.2, ge=0, le=60)
     body: str | None = None
     """JSON text (or what pretends to be) of `replace` and `status`; without it, `{}` and a line of plain text."""
+
+    location: SHORT = ""
+    """Of `redirect`: scheme, host and port, to which the request's path is added."""
 
 
 class CloudFaults:

@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipelines.sandbox.answers import dripping
 from pipelines.sandbox.clouds.faults import CloudFault, CloudRule
 from pipelines.sandbox.clouds.journal import CloudEntry
 from pipelines.sandbox.clouds.world import World
@@ -66,11 +67,14 @@ class CloudGate:
         match rule.do if rule else None:
             case CloudFault.DELAY:
                 await asyncio.sleep(cast("CloudRule", rule).seconds)
-            case CloudFault.STATUS | CloudFault.HTML | CloudFault.EMPTY | CloudFault.REPLACE:
+            case CloudFault.STATUS | CloudFault.HTML | CloudFault.EMPTY | CloudFault.REPLACE | CloudFault.REDIRECT:
                 if scope["type"] == "websocket":
                     await _refuse(receive, send)
                 else:
-                    await _instead(cast("CloudRule", rule))(scope, receive, send)
+                    await _instead(cast("CloudRule", rule), scope["path"])(scope, receive, send)
+                return
+            case CloudFault.DRIP if scope["type"] == "http":
+                await self._app(scope, receive, dripping(send, cast("CloudRule", rule).seconds))
                 return
             case CloudFault.RESET:
                 await self._close(scope, receive, reset=True)
@@ -132,7 +136,7 @@ async def _into_the_void(_: Message) -> None:
     """A `send` nobody hears."""
 
 
-def _instead(rule: CloudRule) -> Response:
+def _instead(rule: CloudRule, path: str) -> Response:
     """The answer a fault gives in the vendor's place."""
     match rule.do:
         case CloudFault.HTML:
@@ -141,6 +145,8 @@ def _instead(rule: CloudRule) -> Response:
             return Response(b"", media_type="application/json")
         case CloudFault.REPLACE:
             return Response(rule.body or "{}", media_type="application/json")
+        case CloudFault.REDIRECT:
+            return Response(status_code=307, headers={"Location": rule.location + path})
     headers = {"Retry-After": rule.retry_after} if rule.retry_after is not None else None
     if rule.body is not None:
         return Response(rule.body, rule.status, headers, media_type="application/json")

@@ -32,6 +32,12 @@ class Fault(StrEnum):
     EMPTY = "empty"
     """Answered 200 with `{}`, not applied."""
 
+    REPLACE = "replace"
+    """Answered 200 with `body`, said to be JSON whether it is or not; not applied."""
+
+    REDIRECT = "redirect"
+    """Answered 307: the same path at `location`; not applied."""
+
     DELAY = "delay"
     """Handled `seconds` later."""
 
@@ -43,6 +49,9 @@ class Fault(StrEnum):
 
     TRUNCATE = "truncate"
     """Handled, then answered with half a body whose Content-Length is whole, and the connection is closed."""
+
+    DRIP = "drip"
+    """Handled, then answered byte by byte, each `seconds` after the one before."""
 
     EXPIRE_TOKENS = "expire_tokens"
     """All tokens issued so far end; then the request is handled."""
@@ -85,6 +94,12 @@ class Rule(BaseModel):
     """Sent as it stands, whatever it says, but for `date+N`: an HTTP date N seconds from the sandbox's now."""
 
     seconds: float = Field(default=0.2, ge=0, le=60)
+    body: str = "{}"
+    """Of `replace`: any text."""
+
+    location: SHORT = ""
+    """Of `redirect`: scheme, host and port, to which the request's path is added."""
+
     factor: float = Field(default=1000, ge=0, allow_inf_nan=False)
 
     def speaks_of(self, *names: str) -> bool:

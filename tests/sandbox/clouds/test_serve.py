@@ -79,6 +79,8 @@ def test_faults(client: httpx.Client, world: World) -> None:
         {"do": "reset", "path": "/inexogy/", "times": 1},
         {"do": "lose_reply", "times": 1},
         {"do": "truncate", "times": 1},
+        {"do": "redirect", "location": "http://127.0.0.1:9", "times": 1},
+        {"do": "drip", "seconds": 0, "times": 1},
     ]
     assert client.put("/sandbox/faults", json=rules).status_code == 200
     busy, quota, page, nothing, instead, late = (client.get(METERS) for _ in range(6))
@@ -99,9 +101,15 @@ def test_faults(client: httpx.Client, world: World) -> None:
     ):
         got.extend(answer.iter_raw())
     assert b"".join(got) == whole[: len(whole) // 2]
+    away = client.get(METERS)
+    assert (away.status_code, away.headers["location"]) == (307, f"http://127.0.0.1:9{METERS}")
+    with client.stream("GET", METERS) as dripping:
+        drops = list(dripping.iter_raw())
+    assert (b"".join(drops), len(drops) > 1) == (whole, True)
     assert client.get(METERS).content == whole, "it serves on"
     faults = [entry["fault"] for entry in world.journal.entries()]
     expected = ["status", "status", "html", "empty", "replace", "delay", "reset", "lose_reply", "truncate"]
+    expected += ["redirect", "drip"]
     assert faults == [None, *expected, None]
 
 

@@ -50,6 +50,22 @@ async def test_200_without_a_command_answer_applies_nothing(exchange: Exchange, 
     assert await used_at_quarter_past(exchange) == 0.0
 
 
+async def test_replaced_answer_is_sent_as_it_stands_and_applies_nothing(exchange: Exchange) -> None:
+    await exchange.faults({"do": "replace", "body": '{"a": NaN, "a": 1e999'})
+    answer = await exchange.command("load", "set_energy_forecast", {"energy_Wh": 250})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.text == '{"a": NaN, "a": 1e999'
+    assert await used_at_quarter_past(exchange) == 0.0
+
+
+async def test_redirect_names_the_same_path_elsewhere_and_applies_nothing(exchange: Exchange) -> None:
+    await exchange.faults({"do": "redirect", "location": "http://127.0.0.1:9"})
+    answer = await exchange.command("load", "set_energy_forecast", {"energy_Wh": 250})
+    assert answer.status_code == 307
+    assert answer.headers["location"] == f"http://127.0.0.1:9{answer.request.url.path}"
+    assert await used_at_quarter_past(exchange) == 0.0
+
+
 async def test_reset_applies_nothing(exchange: Exchange) -> None:
     await exchange.faults({"do": "reset"})
     with pytest.raises(ConnectionResetError):

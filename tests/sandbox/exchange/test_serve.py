@@ -52,6 +52,12 @@ def test_a_day_at_the_real_process(client: httpx.Client) -> None:
         client.post(LOAD, json={"energy_Wh": 300})
     assert client.get(REGISTRY).status_code == 200, "it serves on"
 
+    client.put("/sandbox/faults", json=[{"do": "drip", "seconds": 0, "times": 1}])
+    with client.stream("POST", LOAD, json={"energy_Wh": 300}) as dripping:
+        drops = list(dripping.iter_raw())
+    assert json.loads(b"".join(drops))["status"] == "ready"
+    assert len(drops) > 1
+
     client.put("/sandbox/clock", json={"now": "2026-03-02T12:15:00Z"})
     profile = client.get(f"/historical-data/assets/{SIMULATION}/load/2026-03-02T12:15/2026-03-02T12:30").json()
     assert profile == {"2026-03-02T12:15": {"load_profile_kWh": 0.3}}, "the reset post is lost, the other applied"

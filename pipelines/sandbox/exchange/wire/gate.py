@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipelines.sandbox.answers import json_answer
+from pipelines.sandbox.answers import dripping, json_answer
 from pipelines.sandbox.exchange.ctn import Ctn
 from pipelines.sandbox.exchange.faults import Fault, Occasion, Rule
 from pipelines.sandbox.exchange.journal import Entry
@@ -62,8 +62,8 @@ class Gate:
             await self._app(scope, again(body, receive), answering)
             return
         match visit.rule.do:
-            case Fault.STATUS | Fault.HTML | Fault.EMPTY:
-                await instead(visit.rule, now)(scope, receive, answering)
+            case Fault.STATUS | Fault.HTML | Fault.EMPTY | Fault.REPLACE | Fault.REDIRECT:
+                await instead(visit.rule, now, path=scope["path"])(scope, receive, answering)
                 return
             case Fault.RESET:
                 await self._close(scope, receive, reset=True)
@@ -76,6 +76,8 @@ class Gate:
                 await self._app(scope, again(body, receive), halving(answering))
                 await self._close(scope, receive, reset=False)
                 return
+            case Fault.DRIP:
+                answering = dripping(answering, visit.rule.seconds)
             case Fault.DELAY:
                 await asyncio.sleep(visit.rule.seconds)
                 # It counts as arrived when it is handled, perhaps a slot later.

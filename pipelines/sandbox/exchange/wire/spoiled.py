@@ -13,17 +13,22 @@ from pipelines.sandbox.exchange.faults import Fault, Rule
 _DATE = re.compile(r"date\+(\d{1,7})", re.ASCII)
 
 
-def instead(rule: Rule, now: datetime) -> Response:
+def instead(rule: Rule, now: datetime, *, path: str) -> Response:
     """The answer a fault gives in the handler's place.
 
     Args:
-        rule: of kind STATUS, HTML or EMPTY.
+        rule: of kind STATUS, HTML, EMPTY, REPLACE or REDIRECT.
         now: by the sandbox's clock.
+        path: of the request.
     """
     if rule.do is Fault.HTML:
         return HTMLResponse("<!DOCTYPE html><title>Grid Singularity</title><p>Please log in.</p>")
     if rule.do is Fault.EMPTY:
         return Response("{}", media_type="application/json")
+    if rule.do is Fault.REPLACE:
+        return Response(rule.body, media_type="application/json")
+    if rule.do is Fault.REDIRECT:
+        return Response(status_code=307, headers={"Location": rule.location + path})
     headers = None if rule.retry_after is None else {"Retry-After": _retry_after(rule.retry_after, now)}
     detail = json.dumps({"detail": f"The sandbox was told to answer {rule.status}."})
     return Response(detail, rule.status, headers, media_type="application/json")
