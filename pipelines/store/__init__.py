@@ -1,6 +1,7 @@
 """slotfeed's own database: what was read, judged, converted, sent and found."""
 
 from pipelines.store.bulk import CHUNK, insert_rows, read_frame, table_of, upsert_rows
+from pipelines.store.commission_tables import CertificateRow, CommissionChangeRow
 from pipelines.store.engine import Store, open_store
 from pipelines.store.leads import keep_lead, kept_lead
 from pipelines.store.quality_tables import FindingRow, ForecastChoiceRow, ForecastModelRow, QualityDayRow
@@ -26,6 +27,8 @@ __all__ = [
     "USABLE",
     "AccountRow",
     "AssetRow",
+    "CertificateRow",
+    "CommissionChangeRow",
     "Cursor",
     "DiscrepancyRow",
     "ExchangeEnergyRow",
