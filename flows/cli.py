@@ -169,12 +169,33 @@ def backfill(
 
 
 @app.command()
-def reconcile(community: File = DEFAULT_FILE, start: Start = None, end: End = None, at: At = None) -> None:
-    """Compare what the exchange holds with what it should hold."""
-    from flows.steps import reconcile as compare
+def reconcile(
+    community: File = DEFAULT_FILE,
+    start: Start = None,
+    end: End = None,
+    at: At = None,
+    *,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Send again what may be sent again, and close as lost what can't be mended."),
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="With --repair: also what was refused so often that it is left alone.")
+    ] = False,
+) -> None:
+    """Compare what the exchange holds with what it should hold, and say what mends it."""
+    from flows.reconcile import reconcile_once
     from pipelines.report.rundown import discrepancy_rows
 
-    story = partial(compare, start=_moment(start, "--start", community), end=_moment(end, "--end", community))
+    if again and not repair:
+        raise _fault("--again", "it stands without --repair", "Give both")
+    story = partial(
+        reconcile_once,
+        start=_moment(start, "--start", community),
+        end=_moment(end, "--end", community),
+        repair=repair,
+        regardless=again,
+    )
     asyncio.run(_ad_hoc("reconcile", community, _moment(at, "--at", community), story))
     found, store = open_community(community)
     screens.show_discrepancies(discrepancy_rows(store, found))

@@ -28,6 +28,8 @@ from pipelines.deliver import DeliverSummary
 from pipelines.errors import TransientError
 from pipelines.exchange import PROTOCOLS
 from pipelines.reconcile import ReconcileSummary
+from pipelines.reconcile import repair as mending
+from pipelines.reconcile.repair import RepairSummary
 from pipelines.validate import ValidateSummary
 
 S = TypeVar("S")
@@ -129,11 +131,29 @@ async def deliver(run: Run) -> DeliverSummary:
 
 
 @step
-async def reconcile(run: Run, *, start: datetime | None = None, end: datetime | None = None) -> ReconcileSummary:
-    """Compare with the exchange, after closing what can't be sent any more."""
+async def reconcile(
+    run: Run,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    act: bool = False,
+    regardless: bool = False,
+) -> ReconcileSummary:
+    """Compare with the exchange, after closing what can't be sent any more; then repair, or tell what that would do."""
     async with run.exchange() as client:
         delivering.expire_overdue(run.store, now=client.clock.now())
         report = await reconciling.reconcile(run.store, run.community, client, start=start, end=end, run_id=run.run_id)
+        repaired = mending.repair(run.store, run.community, act=act, now=client.clock.now(), regardless=regardless)
     run.note("reconcile", report)
+    run.note("repair", repaired)
     run.problems += [f"asset '{name}': {reason}" for name, reason in report.unread.items()]
+    return report
+
+
+@step
+async def repair(run: Run, *, regardless: bool = False) -> RepairSummary:
+    """Repair once more, after a delivery has told whether a cause is gone."""
+    async with run.exchange() as client:
+        report = mending.repair(run.store, run.community, act=True, now=client.clock.now(), regardless=regardless)
+    run.note("repair", report)
     return report

@@ -90,6 +90,9 @@ SourceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$
 """Of letters, digits and underscores, because the name of its password is made from it."""
 
 VendorName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]+$", to_lower=True)]
+"""A host's name or address alone, without scheme, port or brackets."""
+
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -155,6 +158,14 @@ class QualitySection(Strict):
     """Where the folder is served, for links from elsewhere. Default: nowhere, so they name files."""
 
 
+class ReconcileSection(Strict):
+    """What a reconciliation that runs on schedule may do."""
+
+    repair: bool = False
+    """Send again what may be sent again, and close as lost what can't be mended. By default it only says so, and
+    `slotfeed reconcile --repair` does it."""
+
+
 class CommunitySection(Strict):
     """The community itself."""
 
@@ -180,12 +191,12 @@ class CommunitySection(Strict):
 class ExchangeSection(Strict):
     """The exchange and how it is spoken to."""
 
-    base_url: str = Field(pattern=r"^https?://[^/@\s]+(/[^@\s]*)?$")
+    base_url: str = Field(pattern=r"^https?://[^/@?#\s]+(/[^@?#\s]*)?$")
     protocol: Literal["rest", "sdk", "batch"] = "rest"
     aggregator: Name | None = None
     """Name or uuid of the aggregator that sends for the assets; protocol batch needs it."""
 
-    websocket_url: str | None = Field(default=None, pattern=r"^wss?://[^/@\s]+(/[^@\s]*)?$")
+    websocket_url: str | None = Field(default=None, pattern=r"^wss?://[^/@?#\s]+(/[^@?#\s]*)?$")
     """Where the exchange's websockets are. Default: /external-ws at the exchange's address."""
 
     margin_s: int = Field(default=30, ge=8, le=600)
@@ -431,6 +442,10 @@ class Community(Strict):
     database: str = "sqlite:///slotfeed.sqlite"
     """slotfeed's own database; a relative SQLite path is relative to the file."""
 
+    allow_http: tuple[HostName, ...] = ()
+    """Hosts that may be spoken to in clear, over http or ws: whoever is on the way there reads passwords and tokens.
+    This machine always may."""
+
     sources: dict[SourceName, AnySource] = Field(min_length=1)
     assets: tuple[Asset, ...] = Field(min_length=1)
     grid_fees: tuple[MarketFees, ...] = ()
@@ -441,6 +456,7 @@ class Community(Strict):
 
     estimation: EstimationSection = EstimationSection()
     quality: QualitySection = QualitySection()
+    reconcile: ReconcileSection = ReconcileSection()
 
     archive: Name = "archive"
     """Folder of the exchange's results that are kept beyond its 90 days, beside the file."""

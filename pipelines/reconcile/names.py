@@ -34,20 +34,32 @@ _ELSEWHERE = "find who else writes to asset {asset} at the exchange"
 _STREAMS = "In community.yaml look at asset {asset}, its streams'"
 
 REPAIR = {
-    Diagnosis.UNKNOWN_ASSET: "In community.yaml compare the uuid of asset {asset} with the exchange's registry",
-    Diagnosis.NO_LOCAL_VALUE: (
-        "Look at the meter of asset {asset} and its quarantined readings; this slot is past mending"
+    Diagnosis.UNKNOWN_ASSET: (
+        "The exchange has no asset with the `uuid` that community.yaml gives asset {asset}: "
+        "run `slotfeed assets sync`, or write the uuid of the exchange's registry there"
     ),
-    Diagnosis.LATE: "Nothing: a forecast can't be changed once its slot has begun; see why the run was late",
-    Diagnosis.REFUSED: "Read the exchange's reason and correct asset {asset} in community.yaml",
+    Diagnosis.NO_LOCAL_VALUE: (
+        "Look at the meter of asset {asset} and at `slotfeed quarantine list`; in community.yaml at the `source`, "
+        "`device` and `register` of its streams. The slot itself is past mending"
+    ),
+    Diagnosis.LATE: (
+        "See why no run came in time (`slotfeed status`, `slotfeed doctor`); the slot itself is past mending, a "
+        "forecast isn't taken once it has begun"
+    ),
+    Diagnosis.REFUSED: (
+        "Read the exchange's reason. In community.yaml correct the `uuid` and `type` of asset {asset}; or on the "
+        "exchange's page approve its live connection for the user that slotfeed logs in with"
+    ),
     Diagnosis.MISSING: (
-        "Check that the live data of asset {asset} is switched on at the exchange; later slots are sent as usual"
+        "On the exchange's page see that the live data switch of asset {asset} is on; later slots are sent as usual"
     ),
     Diagnosis.REPEATED: (
-        "At the exchange, see why posts for asset {asset} no longer arrive: its live switch first, then the engine"
+        "On the exchange's page see why posts for asset {asset} no longer arrive: its live data switch first, then "
+        "whether the simulation runs"
     ),
     Diagnosis.NO_RESULT: (
-        "Ask the exchange whether its simulation stood still; the slots are compared again with `slotfeed reconcile`"
+        "On the exchange's page see whether its simulation stands still, and have it started; the slots are compared "
+        "again by themselves, and measurements that were lost with them are sent again"
     ),
     Diagnosis.DUPLICATED: f"See that one feeder alone sends for asset {{asset}}: stop a second one, or {_ELSEWHERE}",
     Diagnosis.UNIT: f"{_STREAMS} `unit` and its source's `scale`; if they are right, {_ELSEWHERE}, and in which unit",
@@ -72,7 +84,8 @@ REPAIR = {
         "See in community.yaml and at the exchange whether the uuid of {asset} stands where that of {other} should"
     ),
     Diagnosis.SWITCHED_OFF: (
-        "Switch on the live data of asset {asset} at the exchange, or write `live: false` for it in community.yaml"
+        "On the exchange's page switch on the live data of asset {asset}, or write `live: false` for it in "
+        "community.yaml"
     ),
     Diagnosis.LATE_CYCLE: (
         "Nothing to mend here; where it happens often, run `slotfeed listen` so that deadlines follow the engine"
@@ -80,6 +93,10 @@ REPAIR = {
     Diagnosis.DIFFERS: "Find who else writes to asset {asset} at the exchange",
 }
 """What a person can do; {asset} and {other} are names."""
+
+
+OF_NO_ASSET = frozenset({Diagnosis.LATE, Diagnosis.NO_RESULT, Diagnosis.LATE_CYCLE})
+"""Causes that lie with no asset: told once for all of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,3 +122,18 @@ def in_words(confidence: float) -> str:
 def repair_of(diagnosis: Diagnosis, *, asset: str, other: str = "") -> str:
     """What to do, for assets by name."""
     return REPAIR[diagnosis].replace("{asset}", f"'{asset}'").replace("{other}", f"'{other}'")
+
+
+def refused_words(asset: str, *, often: bool) -> str:
+    """What to do about values that the exchange refuses to take for an asset.
+
+    Args:
+        asset: by name.
+        often: they were sent again so often that they are left alone now.
+    """
+    then = (
+        "then run `slotfeed reconcile --repair --again`"
+        if often
+        else "then they are sent again as soon as the exchange takes one of the asset"
+    )
+    return f"{repair_of(Diagnosis.REFUSED, asset=asset)}; {then}"

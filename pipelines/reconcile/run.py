@@ -14,6 +14,7 @@ from pipelines.frames import INSTANT
 from pipelines.reconcile.diagnose import Surroundings, diagnose
 from pipelines.reconcile.expected import expected, slot_grid
 from pipelines.reconcile.profiles import DAYS
+from pipelines.reconcile.repair.compared import oldest_awaited
 from pipelines.reconcile.same import matches
 from pipelines.reconcile.standing import (
     FORECAST,
@@ -80,7 +81,9 @@ async def reconcile(
         live = live_assets(connection, community)
         finished = slot_floor(now, length)
         end = finished if end is None else min(slot_floor(end, length), finished)
-        start = oldest_unsettled(connection, community, now=now) if start is None else start
+        if start is None:
+            awaited = oldest_awaited(connection, community, now=now)
+            start = min(oldest_unsettled(connection, community, now=now), awaited or now)
     if live.is_empty():
         return ReconcileSummary(start=end, end=end, compared=0, confirmed=0, discrepancies=0)
     first_live: datetime = live.select(pl.col("live_since").min()).item()
