@@ -113,7 +113,7 @@ async def _ask(file: "CommunityFile") -> "tuple[list[Place], frozenset[str] | No
     from pipelines.exchange.graphql import live_switches
     from pipelines.exchange.registry import asset_places, read_registry
 
-    async with logged_in(file.base_url, file.path.resolve().parent) as client:
+    async with logged_in(file.base_url, file.path.resolve().parent, allow_http=file.allow_http) as client:
         places = asset_places(await read_registry(client, file.simulation))
         try:
             return places, await live_switches(client, file.simulation)

@@ -199,7 +199,8 @@ def _with_exchange(path: Path, act: Callable[[Community, "ExchangeClient"], Awai
 
     async def run() -> None:
         found = _read(path)
-        async with logged_in(found.exchange.base_url, path.resolve().parent) as client:
+        folder = path.resolve().parent
+        async with logged_in(found.exchange.base_url, folder, allow_http=found.allow_http) as client:
             await act(found, client)
 
     asyncio.run(run())

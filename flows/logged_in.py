@@ -1,6 +1,6 @@
 """The exchange, logged in, for commands that only ask or arrange something there and leave no line in the run log."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -10,15 +10,18 @@ from pipelines.settings import EXCHANGE_PASSWORD, EXCHANGE_USERNAME, Secrets
 
 
 @asynccontextmanager
-async def logged_in(base_url: str, folder: Path) -> AsyncIterator[ExchangeClient]:
+async def logged_in(
+    base_url: str, folder: Path, *, allow_http: Collection[str] = ()
+) -> AsyncIterator[ExchangeClient]:
     """A connected client.
 
     Args:
         base_url: of the exchange.
         folder: of the community file, where `.env` may stand.
+        allow_http: hosts that may be spoken to in clear, as the community file names them.
 
     Raises:
-        ConfigurationError: no user name or password is set.
+        ConfigurationError: no user name or password is set, or the password would travel in clear.
         AuthenticationError: they are refused.
         ExchangeUnavailable: no answer after all tries.
     """
@@ -29,6 +32,7 @@ async def logged_in(base_url: str, folder: Path) -> AsyncIterator[ExchangeClient
         password=secrets.need(EXCHANGE_PASSWORD, purpose="the exchange's password"),
         clock=WallClock(),
         concurrency=1,
+        allow_http=allow_http,
     ) as client:
         await client.connect()
         yield client

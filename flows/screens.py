@@ -9,8 +9,10 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from pipelines.errors import ConfigurationError, Issue, Severity, SlotfeedError
+from pipelines.plain import plain_lines
 from pipelines.report.daily import quality_in_words
 from pipelines.report.figures import Status
 from pipelines.report.rundown import feed_in_words, reconcile_in_words
@@ -18,8 +20,17 @@ from pipelines.report.rundown import feed_in_words, reconcile_in_words
 if TYPE_CHECKING:
     from flows.session import Run
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+
+class _Screen(Console):
+    """A console on which no text from elsewhere moves the cursor, hides lines or turns words round."""
+
+    def render_str(self, text: str, **how: Any) -> Text:  # noqa: ANN401 - as inherited
+        """Whatever is printed as a string, and every cell of a table."""
+        return super().render_str(plain_lines(text), **how)
+
+
+out = _Screen(highlight=False)
+err = _Screen(stderr=True, highlight=False)
 
 
 def show_issues(issues: Iterable[Issue]) -> None:
@@ -93,7 +104,7 @@ def show_discrepancies(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def show_json(document: Mapping[str, Any]) -> None:
     """Plain JSON for other programs."""
-    out.print_json(json.dumps(document))
+    out.print_json(json.dumps(document), ensure_ascii=True)
 
 
 def show_status(status: Status) -> None:

@@ -3,12 +3,12 @@
 The block of SLOTFEED_EXCHANGE_PASSWORD is called `slotfeed-exchange-password`: block names take no underscores.
 """
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from dotenv import dotenv_values
 from prefect.blocks.system import Secret
+
+from pipelines.settings import Secrets
 
 
 def block_name(variable: str) -> str:
@@ -17,11 +17,15 @@ def block_name(variable: str) -> str:
 
 
 async def secret_blocks(variables: Iterable[str], folder: Path) -> dict[str, str]:
-    """Values of those variables that neither the environment nor `.env` sets and a block does."""
-    here = {**dotenv_values(folder / ".env"), **os.environ}
+    """Values of those variables that neither the environment nor `.env` sets and a block does.
+
+    Raises:
+        ConfigurationError: `.env` can be read by others, or is another user's.
+    """
+    here = Secrets(folder)
     found = {}
     for variable in variables:
-        if here.get(variable):
+        if here.find((variable,)) is not None:
             continue
         try:
             block: Secret[str] = await Secret.aload(block_name(variable))

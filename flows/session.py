@@ -62,6 +62,7 @@ class Run:
             password=self.secrets.need(EXCHANGE_PASSWORD, purpose="the exchange's password"),
             clock=self.clock,
             concurrency=section.concurrency,
+            allow_http=self.community.allow_http,
             sleep=self.stop.sleep,
         ) as client:
             await client.connect()

@@ -59,6 +59,7 @@ async def _try_exchange(community: Community, secrets: Secrets, clock: Clock) ->
             password=secrets.need(EXCHANGE_PASSWORD, purpose="the exchange's password"),
             clock=clock,
             concurrency=1,
+            allow_http=community.allow_http,
         ) as client:
             await client.connect()
             return await try_assets(community, client)

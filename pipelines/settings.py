@@ -19,12 +19,11 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from pipelines.errors import ConfigurationError, Issue
+from pipelines.private import not_private
 
 EXCHANGE_USERNAME = ("SLOTFEED_EXCHANGE_USERNAME", "API_CLIENT_USERNAME")
 EXCHANGE_PASSWORD = ("SLOTFEED_EXCHANGE_PASSWORD", "API_CLIENT_PASSWORD")
 DATABASE_PASSWORD = ("SLOTFEED_DATABASE_PASSWORD",)
-
-OTHERS_CAN_READ = 0o077
 
 
 def source_password(source: str) -> tuple[str, ...]:
@@ -47,7 +46,7 @@ class Secrets:
         """The first of `names` that is set, or None.
 
         Raises:
-            ConfigurationError: `.env` can be read by others.
+            ConfigurationError: `.env` can be read by others, or is another user's.
         """
         for store in (self.environment.get, self._dotenv().get, self.elsewhere or (lambda _: None)):
             for name in names:
@@ -80,20 +79,12 @@ class Secrets:
     def _dotenv(self) -> Mapping[str, str | None]:
         path = self.folder / ".env"
         try:
-            mode = path.stat().st_mode
+            trouble = not_private(path)
         except FileNotFoundError:
             return {}
-        if mode & OTHERS_CAN_READ:
-            raise ConfigurationError(
-                [
-                    Issue(
-                        where=str(path),
-                        field="",
-                        problem=f"other users can read it (mode {mode & 0o777:04o})",
-                        remedy=f"Run: chmod 600 {path}",
-                    )
-                ]
-            )
+        if trouble:
+            problem, _, remedy = trouble.partition(". ")
+            raise ConfigurationError([Issue(where=str(path), field="", problem=problem, remedy=remedy)])
         # As written: a password may well hold a ${ that is no variable.
         return dotenv_values(path, interpolate=False)
 

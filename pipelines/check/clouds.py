@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
+from pipelines.check.connections import clear_findings
 from pipelines.check.draft import Draft, Part
 from pipelines.check.finding import Finding, did_you_mean, fault, listed, notice, shown
-from pipelines.check.loopback import is_loopback
 from pipelines.collect.catalogue import find_vendor, vendor_names
 from pipelines.collect.cloud.vendor import Vendor
 from pipelines.community import METER_DATABASE, POWER_W, Cloud
@@ -36,7 +35,7 @@ def cloud_findings(draft: Draft) -> Iterator[Finding]:
             yield fault((*loc, "type"), f"there is no kind of source {shown(kind)}", did_you_mean(kind, known))
             continue
         yield from _setting_findings(name, cloud, vendor)
-        yield from _url_findings(name, cloud, vendor)
+        yield from _url_findings(name, cloud, vendor, draft)
         yield from _stream_findings(name, vendor, draft)
     yield from _twin_findings(draft)
 
@@ -84,18 +83,14 @@ def _setting_findings(name: str, cloud: Part[Cloud], vendor: Vendor) -> Iterator
                 yield fault((*loc, "limits"), f"there is no limit {shown(limit)}", did_you_mean(limit, names))
 
 
-def _url_findings(name: str, cloud: Part[Cloud], vendor: Vendor) -> Iterator[Finding]:
+def _url_findings(name: str, cloud: Part[Cloud], vendor: Vendor, draft: Draft) -> Iterator[Finding]:
     if not cloud.knows("url"):
         return
     loc, url = ("sources", name, "url"), cloud.value.url
     if url is None and vendor.url is None and "url" not in vendor.needs:
         yield fault(loc, f"is missing: {vendor.title} has no address for all", "Write the address of yours")
-    if url is not None and urlsplit(url).scheme == "http" and not is_loopback(urlsplit(url).hostname or ""):
-        yield notice(
-            loc,
-            f"http to {urlsplit(url).hostname}: {vendor.secret} would travel in clear",
-            "Write https, unless it is in your own network",
-        )
+    if url is not None:
+        yield from clear_findings(loc, url, vendor.secret, draft)
 
 
 def _stream_findings(name: str, vendor: Vendor, draft: Draft) -> Iterator[Finding]:

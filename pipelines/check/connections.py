@@ -10,12 +10,15 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from pipelines.check.draft import Draft
 from pipelines.check.finding import Finding, Loc, fault, notice, shown
-from pipelines.check.loopback import is_loopback
+from pipelines.hosts import IN_CLEAR, clear_remedy, goes_in_clear, is_loopback
 from pipelines.settings import DATABASE_PASSWORD, source_password
 from pipelines.slots import OPENING_GUARD
 
 SECRET_OPTION = re.compile(r"pass|pwd|secret|token", re.IGNORECASE)
 OWN_DATABASE = "Write sqlite:///slotfeed.sqlite or postgresql+psycopg://slotfeed@db.example/slotfeed"
+ENCRYPTED = frozenset({"require", "verify-ca", "verify-full"})
+"""Values of PostgreSQL's sslmode that never speak in clear."""
+
 METER_DATABASE = "Write one like postgresql+psycopg://reader@db.example/meters or sqlite:///meters.sqlite"
 
 
@@ -23,6 +26,7 @@ def connection_findings(draft: Draft) -> Iterator[Finding]:
     """What is wrong around the exchange and the databases."""
     yield from _slot_findings(draft)
     yield from _exchange_findings(draft)
+    yield from _unused_findings(draft)
     if draft.community.knows("simulation_uuid"):
         yield from uuid_findings(("community", "simulation_uuid"), draft.community.value.simulation_uuid)
     if draft.database is not None:
@@ -66,21 +70,42 @@ def _slot_findings(draft: Draft) -> Iterator[Finding]:
 
 def _exchange_findings(draft: Draft) -> Iterator[Finding]:
     if draft.exchange.knows("base_url"):
-        yield from _clear_findings("base_url", draft.exchange.value.base_url, "the password", "https")
+        yield from clear_findings(("exchange", "base_url"), draft.exchange.value.base_url, "the password", draft)
     if draft.exchange.knows("websocket_url") and (url := draft.exchange.value.websocket_url) is not None:
-        yield from _clear_findings("websocket_url", url, "the login's token", "wss")
+        yield from clear_findings(("exchange", "websocket_url"), url, "the login's token", draft)
     if draft.exchange.knows("protocol") and draft.exchange.value.protocol == "batch":
         yield from _batch_findings(draft)
 
 
-def _clear_findings(field: str, url: str, secret: str, right: str) -> Iterator[Finding]:
+def clear_findings(loc: Loc, url: str, secret: str, draft: Draft) -> Iterator[Finding]:
+    """An address to which a secret travels in clear: a fault, unless `allow_http` names its host."""
     address = urlsplit(url)
-    if address.scheme in {"http", "ws"} and not is_loopback(address.hostname or ""):
+    host = address.hostname or ""
+    if draft.allow_http is not None and goes_in_clear(url, draft.allow_http):
+        problem = f"{address.scheme} to {host}: {secret} would travel in clear"
+        yield fault(loc, problem, clear_remedy(address.scheme, host))
+    elif draft.allow_http is not None and address.scheme in IN_CLEAR and not is_loopback(host):
         yield notice(
-            ("exchange", field),
-            f"{address.scheme} to {address.hostname}: {secret} would travel in clear",
-            f"Write {right}, if the exchange has it",
+            loc,
+            f"{address.scheme} to {host}: {secret} travels in clear, as allow_http says it may",
+            "Make sure that nobody else is on the way there",
         )
+
+
+def _unused_findings(draft: Draft) -> Iterator[Finding]:
+    """Hosts that `allow_http` names and nothing needs: a door left open."""
+    urls: list[str | None] = []
+    if not draft.exchange.knows("base_url", "websocket_url") or draft.allow_http is None:
+        return
+    urls += [draft.exchange.value.base_url, draft.exchange.value.websocket_url]
+    for cloud in draft.clouds.values():
+        if not cloud.knows("url"):
+            return
+        urls.append(cloud.value.url)
+    needed = {urlsplit(url).hostname for url in urls if url and urlsplit(url).scheme in IN_CLEAR}
+    for number, host in enumerate(draft.allow_http):
+        if host not in needed:
+            yield notice(("allow_http", number), f"no address here is http or ws to {shown(host)}", "Take it out")
 
 
 def _batch_findings(draft: Draft) -> Iterator[Finding]:
@@ -133,9 +158,36 @@ def _password_findings(loc: Loc, url: URL, name: str) -> Iterator[Finding]:
         yield fault(loc, "a password stands in this URL", f"Take it out and set {name} in the environment or in .env")
 
 
+def _encryption_findings(loc: Loc, url: URL) -> Iterator[Finding]:
+    """PostgreSQL's clients speak in clear to a server that wants it so, unless the URL demands more."""
+    if url.get_backend_name() != "postgresql" or url.query.get("sslmode") in ENCRYPTED:
+        return
+    for host in [host for host in _hosts(url) if not _is_here(host)][:1]:
+        yield notice(
+            loc,
+            f"the URL doesn't demand encryption, so passwords and readings may travel to {host} in clear",
+            "Add sslmode=verify-full and sslrootcert=system to it, as in ?sslmode=verify-full&sslrootcert=system; "
+            "sslmode=require where the server's certificate is its own",
+        )
+
+
+def _hosts(url: URL) -> list[str]:
+    """Of the URL; libpq takes further ones in its query, separated by commas."""
+    listed = url.query.get("host", ())
+    given = [listed] if isinstance(listed, str) else list(listed)
+    return [one for entry in [url.host or "", *given] for one in entry.split(",") if one]
+
+
+def _is_here(host: str) -> bool:
+    """This machine: a loopback address, or the folder of a socket."""
+    return host.startswith(("/", "@")) or is_loopback(host.rpartition(":")[0] if host.count(":") == 1 else host)
+
+
 def _driver_findings(loc: Loc, url: URL) -> Iterator[Finding]:
     try:
         url.get_dialect().import_dbapi()
     except (NoSuchModuleError, ImportError):
         remedy = "Write postgresql+psycopg" if url.get_backend_name() == "postgresql" else "Install the driver"
         yield fault(loc, f"no driver for {url.drivername} is installed", remedy)
+    else:
+        yield from _encryption_findings(loc, url)

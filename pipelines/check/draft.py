@@ -20,6 +20,7 @@ from pipelines.community import (
     Community,
     CommunitySection,
     ExchangeSection,
+    HostName,
     MeterDatabase,
     Stream,
 )
@@ -90,6 +91,9 @@ class Draft:
     community: Part[CommunitySection]
     exchange: Part[ExchangeSection]
     database: str | None
+    allow_http: tuple[str, ...] | None
+    """None: what stands there is wrong, so nothing follows from it."""
+
     sources: Mapping[str, Part[MeterDatabase]]
     """The meter databases."""
 
@@ -126,10 +130,18 @@ def draft(raw: Mapping[str, Any]) -> Draft:
         community=_salvage(CommunitySection, raw.get("community")),
         exchange=_salvage(ExchangeSection, raw.get("exchange")),
         database=database if isinstance(database, str) else None,
+        allow_http=_hosts(raw.get("allow_http", ())),
         sources={name: _salvage(MeterDatabase, value) for name, value in sources.items() if name not in clouds},
         clouds={name: _salvage(Cloud, value) for name, value in clouds.items()},
         assets=tuple(_asset(number, value) for number, value in enumerate(assets)) if isinstance(assets, list) else (),
     )
+
+
+def _hosts(raw: object) -> tuple[str, ...] | None:
+    try:
+        return TypeAdapter(tuple[HostName, ...]).validate_python(raw)
+    except ValidationError:
+        return None
 
 
 def _is_cloud(raw: object) -> bool:

@@ -11,8 +11,8 @@ Loc = tuple[str | int, ...]
 """Path of a value in the file: ("assets", 3, "streams", 0, "unit")."""
 
 SECTIONS = (
-    *("community", "exchange", "database", "sources", "estimation", "checks", "assets", "grid_fees", "archive"),
-    "quality",
+    *("community", "exchange", "database", "allow_http", "sources", "estimation", "checks", "assets"),
+    *("grid_fees", "archive", "quality"),
 )
 """In the order in which findings are told."""
 

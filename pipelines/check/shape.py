@@ -48,6 +48,7 @@ RIGHT: Mapping[tuple[str, str], str] = {
     ("file", "community"): "Add the section with name and simulation_uuid",
     ("file", "exchange"): "Add the section with base_url",
     ("file", "database"): "Write a database URL, or leave it out for sqlite:///slotfeed.sqlite",
+    ("file", "allow_http"): "List hosts by name or address alone, without http:// and port, such as [grid.lan]",
     ("file", "sources"): "Add at least one meter database",
     ("file", "assets"): "List at least one asset, each with name, uuid, type, rated_power_kw and streams",
     ("community", "name"): "Write the community's name",
@@ -209,7 +210,7 @@ def _bad_word(loc: Loc, value: str) -> tuple[str, str]:
             return f"{shown(value)} is no time of day", RIGHT[place]
         case "cloud":
             return f"{shown(value)} can't be used", "Write another"
-        case "community" | "quality" | "asset":
+        case "community" | "quality" | "asset" | "file":
             return f"{shown(value)} can't be used", RIGHT[place]
     return f"{shown(value)} can't be the name of a table or column", "Write name or schema.name, without quotes"
 

@@ -67,6 +67,7 @@ class Opening:
             gives_up=self.gives_up,
             sleep=self.sleep,
             stopping=self.stopping,
+            allow_http=self.community.allow_http,
         )
 
 

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 from uuid import uuid4
 
 from pipelines.errors import RejectedError
@@ -42,7 +43,7 @@ async def list_aggregators(client: ExchangeClient, simulation: str) -> list[Aggr
     for entry in found:
         uuid, name = (entry.get("uuid"), entry.get("name")) if isinstance(entry, Mapping) else (None, None)
         if not isinstance(uuid, str) or not uuid:
-            raise RejectedError(f"{step}: an entry has no uuid: {str(entry)[:80]}")
+            raise RejectedError(f"{step}: an entry has no uuid: {client.hide(str(entry))[:80]}")
         aggregators.append(Aggregator(uuid=uuid, name=str(name or "")))
     return sorted(aggregators, key=lambda one: (one.name, one.uuid))
 
@@ -151,4 +152,4 @@ async def _ask(
 
 
 def _path(simulation: str, what: str) -> str:
-    return f"/external-connection/aggregator-api/{simulation}/{what}"
+    return f"/external-connection/aggregator-api/{quote(simulation, safe='')}/{what}"

@@ -4,12 +4,15 @@
 """
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 
 import httpx
 
 from pipelines.errors import ExchangeUnavailable, RejectedError, TerminalError
 from pipelines.headers import retry_after_s
+from pipelines.hosts import host_of
+from pipelines.plain import plain
 
 SHOWN = 200
 """Characters of an unexpected body that go into a message."""
@@ -18,13 +21,14 @@ BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Status codes after which a later try may succeed."""
 
 
-def json_of(response: httpx.Response, *, step: str, now: datetime) -> object:
+def json_of(response: httpx.Response, *, step: str, now: datetime, hide: Callable[[str], str]) -> object:
     """The answer's JSON, if it is a success that means it.
 
     Args:
         response: the answer; a 401 has been dealt with before.
         step: what was asked, for messages: `forecast of asset 'PV 1'`.
         now: present time, for Retry-After.
+        hide: takes secrets out of the exchange's words, before they are cut.
 
     Raises:
         ExchangeUnavailable: busy, broken, or a success whose body is no JSON or empty (a proxy's page, a
@@ -37,29 +41,22 @@ def json_of(response: httpx.Response, *, step: str, now: datetime) -> object:
         wait = retry_after_s(response.headers.get("Retry-After"), now)
         raise ExchangeUnavailable(f"{step}: the exchange answered {status}", retry_after_s=wait)
     if response.is_redirect:
-        host = _host(response.headers.get("Location", "")) or "elsewhere"
+        host = plain(hide(host_of(response.headers.get("Location", "")))) or "elsewhere"
         raise TerminalError(f"{step}: redirected to {host}; correct `exchange.base_url`")
     if not response.is_success:
-        raise RejectedError(f"{step}: the exchange answered {status}: {_shown(response)}")
+        raise RejectedError(f"{step}: the exchange answered {status}: {_shown(response, hide)}")
     try:
         body = json.loads(response.content)
-    except (ValueError, RecursionError) as error:
-        raise ExchangeUnavailable(f"{step}: answered {status} without JSON: {_shown(response)}") from error
+    except (ValueError, RecursionError):  # no part of what is raised: it holds the whole document
+        raise ExchangeUnavailable(f"{step}: answered {status} without JSON: {_shown(response, hide)}") from None
     if not body and body != []:
         raise ExchangeUnavailable(f"{step}: answered {status} with an empty body, so nothing was queued")
     if isinstance(body, dict) and (body.get("status") == "error" or "error" in body):
         reason = body.get("error") or body.get("error_message") or body.get("message") or body.get("msg")
         reason = reason or "without saying why"
-        raise RejectedError(f"{step}: the exchange refuses it: {str(reason)[:SHOWN]}")
+        raise RejectedError(f"{step}: the exchange refuses it: {plain(hide(str(reason)))[:SHOWN]}")
     return body
 
 
-def _host(location: str) -> str:
-    try:
-        return httpx.URL(location).host
-    except httpx.InvalidURL:
-        return ""
-
-
-def _shown(response: httpx.Response) -> str:
-    return " ".join(response.text.split())[:SHOWN] or "empty body"
+def _shown(response: httpx.Response, hide: Callable[[str], str]) -> str:
+    return plain(hide(" ".join(response.text.split())))[:SHOWN] or "empty body"

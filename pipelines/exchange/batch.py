@@ -12,6 +12,7 @@ and where no asset has one, no answer comes at all (gsy-e, redis_connections/agg
 
 import re
 from collections.abc import Mapping, Sequence
+from urllib.parse import quote
 
 from pipelines.exchange.wire import Command, Envelope, Fate, Request, Verdict, encode, kwh_by_slot
 from pipelines.slots import Abilities
@@ -67,7 +68,7 @@ def batch_request(envelope: Envelope, orders: Orders) -> Request:
         "batch_commands": orders,
         "transaction_id": envelope.transaction_id,
     }
-    path = f"/external-connection/aggregator-api/{envelope.simulation}/batch-commands/"
+    path = f"/external-connection/aggregator-api/{quote(envelope.simulation, safe='')}/batch-commands/"
     return Request(path=path, body=encode(body))
 
 

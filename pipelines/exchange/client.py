@@ -7,7 +7,7 @@ over that, not against this machine's clock. That also lets a driven clock in th
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -32,6 +32,7 @@ from pipelines.exchange.protocols import Request
 from pipelines.exchange.tokens import TokenKeeper
 from pipelines.exchange.transport import ExchangeTransport
 from pipelines.headers import server_time
+from pipelines.hidden import hide
 
 TIMEOUT = httpx.Timeout(connect=10, read=30, write=10, pool=60)
 REQUEST_S = 45.0
@@ -83,6 +84,9 @@ class ExchangeClient:
     lead: timedelta = timedelta(0)
     """How far the exchange's market is ahead of `http_clock`."""
 
+    allow_http: Collection[str] = ()
+    """Hosts that may be spoken to in clear: of its websockets."""
+
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     tokens: TokenKeeper = field(init=False)
 
@@ -94,6 +98,10 @@ class ExchangeClient:
     def clock(self) -> Clock:
         """The exchange's market's: of windows and deadlines."""
         return MarketClock(http=self.http_clock, lead=self.lead)
+
+    def hide(self, text: str) -> str:
+        """The exchange's words without the password and the tokens it was sent, which it may send back."""
+        return hide(text, (self.password.get_secret_value(), *self.tokens.issued))
 
     async def connect(self) -> None:
         """Log in and take the exchange's time.
@@ -155,7 +163,7 @@ class ExchangeClient:
             response = await self._send(method, path, token, content, step=step)
             if response.status_code == httpx.codes.UNAUTHORIZED:
                 raise AuthenticationError(f"{step}: the exchange refuses a token it has just issued")
-        return json_of(response, step=step, now=self.http_clock.now())
+        return json_of(response, step=step, now=self.http_clock.now(), hide=self.hide)
 
     async def _send(self, method: str, path: str, token: str, content: bytes | None, *, step: str) -> httpx.Response:
         headers = {"Content-Type": "application/json"}
@@ -166,8 +174,9 @@ class ExchangeClient:
                 return await self.http.request(method, path, content=content, headers=headers)
         except (httpx.RequestError, TimeoutError) as error:
             # httpx's own message may be empty; its type says what happened.
-            reason = f"{type(error).__name__} {error}".strip()
-            raise ExchangeUnavailable(f"{step}: no answer from {self.http.host} ({reason})") from error
+            reason = self.hide(f"{type(error).__name__} {error}".strip())
+        # Raised out here: the client's own error may quote what came or was sent, so it is no part of this one.
+        raise ExchangeUnavailable(f"{step}: no answer from {self.http.host} ({reason})")
 
     async def _login(self) -> str:
         step = f"login at {self.http.host}"
@@ -181,7 +190,8 @@ class ExchangeClient:
                 f"{step}: user name or password refused ({response.status_code}); "
                 "check SLOTFEED_EXCHANGE_USERNAME and SLOTFEED_EXCHANGE_PASSWORD"
             )
-        answer = json_of(response, step=step, now=self.http_clock.now())
+        # Its body is never quoted: half of it, too, may hold a token that nobody knows yet.
+        answer = json_of(response, step=step, now=self.http_clock.now(), hide=lambda _: "(not quoted)")
         # The key was "token" until April 2025 and is "access" since.
         token = (answer.get("access") or answer.get("token")) if isinstance(answer, dict) else None
         if not isinstance(token, str) or not token:
@@ -216,6 +226,7 @@ async def open_exchange(
     password: SecretStr,
     clock: Clock,
     concurrency: int,
+    allow_http: Collection[str] = (),
     transport: httpx.AsyncBaseTransport | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> AsyncIterator[ExchangeClient]:
@@ -227,10 +238,16 @@ async def open_exchange(
         password: of its user.
         clock: used until the exchange has told its own time.
         concurrency: connections at most.
+        allow_http: hosts that may be spoken to in clear, as the community file names them.
         transport: for tests.
         sleep: waits between tries; for tests.
+
+    Raises:
+        ConfigurationError: the password would travel in clear, to a host that isn't allowed.
     """
-    transport = transport or ExchangeTransport(base_url, connections=concurrency)
+    transport = transport or ExchangeTransport(base_url, connections=concurrency, allow_http=allow_http)
     async with transport:
         http = DirectHttp(base_url, transport, timeout=TIMEOUT)
-        yield ExchangeClient(http=http, username=username, password=password, http_clock=clock, sleep=sleep)
+        yield ExchangeClient(
+            http=http, username=username, password=password, http_clock=clock, allow_http=allow_http, sleep=sleep
+        )

@@ -12,6 +12,7 @@ from pipelines.errors import ConfigurationError, RejectedError, TerminalError
 from pipelines.exchange.client import ExchangeClient
 from pipelines.exchange.wire import Request
 from pipelines.gsy_files.tree import Area, parse_tree
+from pipelines.plain import plain
 
 READ_CONFIGURATION = "query {{ readConfiguration(uuid: {uuid}) {{ scenarioData {{ latest {{ serialized }} }} }} }}"
 AGGREGATORS = "query { aggregatorsList { configUuid name devicesList { deviceUuid } } }"
@@ -65,7 +66,7 @@ async def read_scenario(client: ExchangeClient, simulation: str) -> Area:
     try:
         return parse_tree(_unpacked(serialized, step=step), where="scenario")
     except ConfigurationError as error:
-        raise TerminalError(f"{step}: the exchange's tree can't be read: {str(error)[:SHOWN]}") from error
+        raise TerminalError(f"{step}: the exchange's tree can't be read: {client.hide(str(error))[:SHOWN]}") from None
 
 
 async def list_aggregators(client: ExchangeClient) -> list[ListedAggregator]:
@@ -132,7 +133,7 @@ async def ask(client: ExchangeClient, query: str, *, step: str) -> Mapping[str, 
     body = json.dumps({"query": query}).encode()
     answer = await client.post(Request(path="/graphql/", body=body), step=step, closes_at=None)
     if isinstance(answer, dict) and (errors := answer.get("errors")):
-        raise RejectedError(f"{step}: the exchange refuses it: {_words(errors)}")
+        raise RejectedError(f"{step}: the exchange refuses it: {client.hide(_words(errors))[:SHOWN]}")
     data = answer.get("data") if isinstance(answer, dict) else None
     if not isinstance(data, dict):
         raise TerminalError(f"{step}: the exchange's answer holds no data")
@@ -142,7 +143,7 @@ async def ask(client: ExchangeClient, query: str, *, step: str) -> Mapping[str, 
 def _words(errors: object) -> str:
     listed = errors if isinstance(errors, list) else [errors]
     told = [str(one["message"]) if isinstance(one, dict) and "message" in one else str(one) for one in listed]
-    return "; ".join(dict.fromkeys(told))[:SHOWN]
+    return plain("; ".join(dict.fromkeys(told)))
 
 
 def _at(data: object, *path: str, step: str) -> object:

@@ -11,7 +11,7 @@ one, it is read.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 from urllib.parse import quote
 from uuid import uuid4
@@ -20,10 +20,14 @@ from pipelines.errors import RejectedError
 from pipelines.exchange.batch import AWAITED, Orders, batch_request, read_answer
 from pipelines.exchange.client import ExchangeClient
 from pipelines.exchange.wire import Envelope, Fate, Request, Verdict, encode
+from pipelines.plain import plain
 
 ANSWER_S = 20.0
 """How long an answer over the websocket is waited for. The engine serves commands once in a tick, 15 s by default; the
 figure is ours."""
+
+SHOWN = 200
+"""Characters of the exchange's own words that go into a message."""
 
 FEE_KEYS = ("market_fee_const", "current_market_fee")
 """Keys under which the exchange tells a constant fee: in the answer to a command, in the tree of a market event."""
@@ -87,7 +91,7 @@ async def set_grid_fee(
     told = fee_in(reply)
     if told is None and expected is not None and (answer := await expected.within(ANSWER_S)) is not None:
         if answer.get("status") == "error":
-            raise RejectedError(f"{step}: the exchange refuses it: {_words(answer)}")
+            raise RejectedError(f"{step}: the exchange refuses it: {client.hide(_words(answer))[:SHOWN]}")
         told = fee_in(answer)
     return told
 
@@ -170,7 +174,8 @@ async def _ask_all(
     told_already = isinstance(answer, Mapping) and isinstance(answer.get("responses"), Mapping)
     if not told_already and expected is not None:
         answer = await expected.within(ANSWER_S) or answer
-    return {market: verdicts[0] for market, verdicts in read_answer(answer, orders).items()}
+    found = {market: verdicts[0] for market, verdicts in read_answer(answer, orders).items()}
+    return {market: replace(verdict, reason=client.hide(verdict.reason)) for market, verdict in found.items()}
 
 
 def refused(verdict: Verdict) -> bool:
@@ -184,7 +189,7 @@ def _market_path(simulation: str, market: str) -> str:
 
 def _words(answer: Mapping[str, object]) -> str:
     words = answer.get("error_message") or answer.get("error") or answer.get("message") or "without saying why"
-    return str(words)[:200]
+    return plain(str(words))
 
 
 def _sound(fee_const: float) -> float:

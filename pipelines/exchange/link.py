@@ -4,12 +4,15 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from pipelines.errors import AuthenticationError, SlotfeedError
 from pipelines.exchange.client import ExchangeClient
+from pipelines.hosts import is_loopback, refuse_clear
+from pipelines.plain import plain
 from pipelines.quiet import without_debug
 from pipelines.tls import tls_context
 
@@ -62,7 +65,11 @@ class Link:
             take: gets each frame.
             changed: is told when the link comes, goes or ends.
             sleep: waits between tries.
+
+        Raises:
+            ConfigurationError: the token would travel in clear, to a host that isn't allowed.
         """
+        refuse_clear(url, client.allow_http, where="exchange's websocket")
         self._client, self._url = client, url
         self._take, self._changed, self._sleep = take, changed, sleep
         self._settled = asyncio.Event()
@@ -117,12 +124,13 @@ class Link:
             self.problem = str(refused)
             return None
         except ConnectionClosed as closed:
-            self.problem = f"the socket broke ({closed})"
+            self.problem = f"the socket broke ({plain(self._client.hide(str(closed)))})"
         except InvalidStatus as refused:
             self.problem = f"the exchange refuses the socket with status {refused.response.status_code}"
         except (OSError, WebSocketException, SlotfeedError) as error:
             # TimeoutError is an OSError; some errors have a type only.
-            self.problem = f"no socket ({type(error).__name__} {error})".replace(" )", ")")
+            said = plain(self._client.hide(str(error)))
+            self.problem = f"no socket ({type(error).__name__} {said})".replace(" )", ")")
         return 0.0 if opened is None else now() - opened
 
     async def _open(self) -> ClientConnection:
@@ -146,6 +154,8 @@ class Link:
             max_size=LARGEST_FRAME,
             max_queue=FRAMES_AHEAD,
             logger=_quiet,
+            # The environment's, but none for this machine: what is meant for it would leave it.
+            proxy=None if is_loopback(urlsplit(self._url).hostname or "") else True,
         )
 
     def _set(self, *, connected: bool) -> None:

@@ -125,7 +125,7 @@ class Listener:
             self.ignored += 1
         elif isinstance(message, Answer):
             self._expectations.hand_over(message)
-            self._keep(message, len(frame))
+            self._keep(self._for_readers(message), len(frame))
         elif self._can_measure(message):
             self._measured = message.slot
             self._measuring = asyncio.create_task(self._measure(message, len(frame)))
@@ -133,6 +133,11 @@ class Listener:
             if message.event == "tick":
                 self._meter.tick(message)
             self._keep(message, len(frame))
+
+    def _for_readers(self, answer: Answer) -> Answer:
+        """The answer as it may be shown: the exchange's words may hold what it was sent."""
+        words = {key: self._client.hide(value) for key, value in answer.body.items() if isinstance(value, str)}
+        return replace(answer, body={**answer.body, **words})
 
     def _can_measure(self, event: MarketEvent) -> bool:
         """Once a slot and one at a time, so that a flood of events doesn't become one of requests."""

@@ -8,6 +8,7 @@
 """
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import quote
 
 from pipelines.exchange.batch import Batch
 from pipelines.exchange.wire import (
@@ -58,7 +59,7 @@ class Rest(_OneAsset):
             raise ValueError("protocol rest carries one forecast at a time and no slot times")
         (value,) = command.energy_wh.values()
         body = {"energy_Wh": round(sound(value), KWH_DIGITS - 3), "transaction_id": envelope.transaction_id}
-        path = f"/external-connection/api/{envelope.simulation}/{command.asset}/set_energy_forecast/"
+        path = f"{_asset_path(envelope, command)}/set_energy_forecast/"
         return Request(path=path, body=encode(body))
 
 
@@ -76,8 +77,13 @@ class Sdk(_OneAsset):
         (command,) = commands
         name = command.quantity.value
         body = {f"energy_{name}": kwh_by_slot(command.energy_wh), "transaction_id": envelope.transaction_id}
-        path = f"/external-connection/api/{envelope.simulation}/{command.asset}/set-energy-{name}/"
+        path = f"{_asset_path(envelope, command)}/set-energy-{name}/"
         return Request(path=path, body=encode(body))
+
+
+def _asset_path(envelope: Envelope, command: Command) -> str:
+    # An id with a slash or dots in it would lead elsewhere.
+    return f"/external-connection/api/{quote(envelope.simulation, safe='')}/{quote(command.asset, safe='')}"
 
 
 PROTOCOLS: Mapping[str, Protocol] = {"rest": Rest(), "sdk": Sdk(), "batch": Batch()}

@@ -45,7 +45,7 @@ async def read_registry(client: ExchangeClient, simulation: str) -> Area:
     try:
         return parse_tree(body, where="registry")
     except ConfigurationError as error:
-        raise TerminalError(f"{step}: the exchange's tree can't be read: {str(error)[:SHOWN]}") from error
+        raise TerminalError(f"{step}: the exchange's tree can't be read: {client.hide(str(error))[:SHOWN]}") from None
 
 
 def asset_places(root: Area) -> list[Place]:

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 from pipelines.errors import RejectedError, SlotfeedError
 from pipelines.exchange.client import ExchangeClient
@@ -100,12 +101,15 @@ async def read_history(
     async def one(asset: str) -> None:
         step = f"results of asset {asset}"
         for first, last in spans:
-            path = f"/historical-data/assets/{simulation}/{asset}/{first:{SLOT_FORMAT}}/{last:{SLOT_FORMAT}}"
+            path = (
+                f"/historical-data/assets/{quote(simulation, safe='')}/{quote(asset, safe='')}"
+                f"/{first:{SLOT_FORMAT}}/{last:{SLOT_FORMAT}}"
+            )
             try:
                 async with gate:
                     body = await client.get(path, step=step)
             except RejectedError as error:
-                found.unknown[asset] = str(error)
+                found.unknown[asset] = client.hide(str(error))
                 return
             except SlotfeedError as error:
                 found.failed.setdefault(asset, str(error))
@@ -113,7 +117,7 @@ async def read_history(
             try:
                 profile = parse_kwh(body, step=step)
             except SlotfeedError as error:
-                found.failed.setdefault(asset, str(error))
+                found.failed.setdefault(asset, client.hide(str(error)))
                 continue
             held = found.energy_kwh.setdefault(asset, {})
             held.update((slot, kwh) for slot, kwh in profile.items() if first <= slot < last)
@@ -154,7 +158,7 @@ def parse_kwh(body: object, *, step: str) -> dict[datetime, float]:
             slot = datetime.strptime(key, SLOT_FORMAT).replace(tzinfo=UTC)
             energy_kwh = float(value)
         except (TypeError, ValueError) as error:
-            raise SlotfeedError(f"{step}: can't read the entry {key!r}: {str(entry)[:80]!r}") from error
+            raise SlotfeedError(f"{step}: can't read the entry {str(key)[:80]!r}: {str(entry)[:80]!r}") from error
         if slot in profile:
             raise SlotfeedError(f"{step}: the slot of the entry {key!r} stands in the answer twice")
         profile[slot] = energy_kwh

@@ -1,6 +1,7 @@
 """The token: one login a run, renewed before it expires and once when it is refused, for all workers together."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -15,14 +16,21 @@ ASSUMED_LIFE = timedelta(hours=12)
 """Of a token that doesn't tell: GSy's own client logs in anew after a quarter of 48 hours."""
 
 
+REMEMBERED = 8
+"""Tokens that are known again where the exchange sends them back (ours)."""
+
+
 class TokenKeeper:
-    """Holds the token and renews it under one lock."""
+    """Holds the token, in memory alone, and renews it under one lock."""
 
     def __init__(self, login: Callable[[], Awaitable[str]]) -> None:
         """Take the function that logs in and returns a token."""
         self._login = login
         self._lock = asyncio.Lock()
         self._token = ""
+        self.issued: deque[str] = deque(maxlen=REMEMBERED)
+        """The newest tokens, the present one among them: no message may hold one."""
+
         self._renew_at = datetime.min.replace(tzinfo=UTC)
 
     async def get(self, clock: Clock) -> str:
@@ -41,6 +49,7 @@ class TokenKeeper:
 
     async def _renew(self, clock: Clock) -> None:
         self._token = await self._login()
+        self.issued.append(self._token)
         now = clock.now()
         life = _expiry(self._token, now) - now
         self._renew_at = now + life - min(RENEW_BEFORE, life / 10)

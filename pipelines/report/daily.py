@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.community import Community
-from pipelines.report.rundown import problems_in_words
+from pipelines.plain import in_markdown
+from pipelines.report.rundown import heading, problems_in_words
 
 
 def quality_in_words(community: Community, summary: Mapping[str, Any], problems: Sequence[str]) -> str:
     """A quality run as a short Markdown text; `summary` as the run log holds it, step by step."""
-    lines = [f"**{community.community.name}**", ""]
+    lines = [heading(community), ""]
     if (judged := summary.get("judge")) is not None:
         lines += _judged_words(judged)
     if (chosen := summary.get("choose")) is not None:
@@ -53,4 +54,4 @@ def _chosen_words(chosen: Mapping[str, Any]) -> list[str]:
         lines.append(f"- chose how to forecast {chosen['assets']:,} assets: {methods}")
     if (ratio := chosen["error_ratio"]) is not None:
         lines.append(f"- error of the forecasts so chosen: {100 * ratio:.1f} % of persistence's")
-    return [*lines, *(f"- {notice}" for notice in chosen["notices"])]
+    return [*lines, *(f"- {in_markdown(notice)}" for notice in chosen["notices"])]

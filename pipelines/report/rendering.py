@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from pipelines.community import AssetType
 from pipelines.errors import TerminalError
+from pipelines.plain import plain_lines
 from pipelines.report.details import compared_briefly, method_name
 from pipelines.report.grades import in_words
 from pipelines.report.times import local_text, utc_text
@@ -88,12 +89,22 @@ def _percent(share: float | None) -> str:
     return "none" if share is None else f"{math.floor(share * 1000 + 1e-6) / 10:.1f} %"
 
 
+def _finalized(value: object) -> object:
+    """Texts from elsewhere don't turn the writing of a page round; `Markup` is the page's own."""
+    return plain_lines(value) if type(value) is str else value
+
+
 def _environment(zone: ZoneInfo) -> Environment:
     def day(instant: datetime | None) -> str:
         return f"{instant.astimezone(zone):%d %b %Y}" if instant else "none"
 
     environment = Environment(
-        loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(PAGE),
+        autoescape=True,
+        finalize=_finalized,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     environment.filters |= {

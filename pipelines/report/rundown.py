@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 
 from pipelines.community import Community
+from pipelines.plain import in_markdown
 from pipelines.store import DiscrepancyRow, Store, SubmissionRow, table_of
 
 MOST_ROWS = 200
@@ -63,7 +64,7 @@ def discrepancy_rows(store: Store, community: Community, *, most: int = MOST_ROW
 
 def feed_in_words(community: Community, summary: Mapping[str, Any], problems: Sequence[str]) -> str:
     """A feed or backfill as a short Markdown text; `summary` as the run log holds it, step by step."""
-    lines = [f"**{community.community.name}**", ""]
+    lines = [heading(community), ""]
     if collected := summary.get("collect"):
         lines.append(f"- collected {collected['fetched']:,} readings, {collected['stored']:,} of them new or changed")
         lines += _coverage(collected.get("coverage", {}))
@@ -88,7 +89,7 @@ def feed_in_words(community: Community, summary: Mapping[str, Any], problems: Se
 
 def reconcile_in_words(community: Community, summary: Mapping[str, Any], problems: Sequence[str]) -> str:
     """A reconciliation as a short Markdown text."""
-    lines = [f"**{community.community.name}**", ""]
+    lines = [heading(community), ""]
     if found := summary.get("reconcile"):
         causes = ", ".join(f"{name} {count:,}" for name, count in found["by_diagnosis"].items())
         lines += [
@@ -110,10 +111,15 @@ def _coverage(coverage: Mapping[str, Mapping[str, Any]]) -> list[str]:
             told.append(f"{gaps:,} gap(s) will be asked for again")
         told += of["notes"]
         if told:
-            lines.append(f"- source '{source}': {'; '.join(told)}")
+            lines.append(f"- source '{source}': {in_markdown('; '.join(told))}")
     return lines
 
 
 def problems_in_words(problems: Sequence[str]) -> list[str]:
     """Lines of Markdown that end a run's words; none where nothing went wrong."""
-    return ["", "Problems:", "", *(f"- {problem}" for problem in problems)] if problems else []
+    return ["", "Problems:", "", *(f"- {in_markdown(problem)}" for problem in problems)] if problems else []
+
+
+def heading(community: Community) -> str:
+    """The community's name in bold."""
+    return f"**{in_markdown(community.community.name)}**"

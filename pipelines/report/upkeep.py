@@ -6,14 +6,15 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from pipelines.community import Community
-from pipelines.report.rundown import problems_in_words
+from pipelines.plain import in_markdown
+from pipelines.report.rundown import heading, problems_in_words
 
 SHOWN = 10
 
 
 def fees_in_words(community: Community, summary: Mapping[str, Any], problems: Sequence[str]) -> str:
     """A grid-fees run as a short Markdown text; `summary` as the run log holds it."""
-    lines = [f"**{community.community.name}**", ""]
+    lines = [heading(community), ""]
     if (found := summary.get("grid_fees")) is not None:
         markets = found["markets"]
         if not markets:
@@ -21,7 +22,7 @@ def fees_in_words(community: Community, summary: Mapping[str, Any], problems: Se
         elif all(market["outcome"] == "stands" for market in markets):
             lines.append(f"- nothing to do: all {len(markets):,} grid fees stand as planned")
         else:
-            lines += [f"- {_market_words(market)}" for market in markets if market["outcome"] != "stands"]
+            lines += [f"- {in_markdown(_market_words(market))}" for market in markets if market["outcome"] != "stands"]
         if markets:
             lines.append(f"- for the slot from {_local(found['slot_start'], community)} on")
     return "\n".join([*lines, *problems_in_words(problems)])
@@ -35,7 +36,7 @@ def fee_rows(community: Community, summary: Mapping[str, Any]) -> list[Mapping[s
 
 def archive_in_words(community: Community, summary: Mapping[str, Any], problems: Sequence[str]) -> str:
     """An archive run as a short Markdown text."""
-    lines = [f"**{community.community.name}**", ""]
+    lines = [heading(community), ""]
     if (found := summary.get("archive")) is not None:
         if any(found[key] for key in ("complete", "settled_with_gaps", "open_with_gaps", "waiting")):
             lines.append(f"- kept {_days(found['complete'])} whole, {found['rows']:,} values written")

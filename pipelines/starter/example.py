@@ -25,12 +25,16 @@ exchange:
   # concurrency: 10             # posts at a time
 
 # slotfeed's own database; PostgreSQL where more than one worker runs
-# database: postgresql+psycopg://slotfeed@db.example/slotfeed
+# database: postgresql+psycopg://slotfeed@db.example/slotfeed?sslmode=require
+
+# Passwords and tokens travel encrypted. Hosts in your own network that can't do that, by their names:
+# allow_http: [homeassistant.local]
 
 sources:
   meters:                       # a name of your own, for the streams below
     type: meter_database
-    url: postgresql+psycopg://reader@db.example/meters        # (2) any SQLAlchemy URL, without password
+    # (2) any SQLAlchemy URL, without password; sslmode=verify-full also makes sure who answers
+    url: postgresql+psycopg://reader@db.example/meters?sslmode=require
     table: readings                                           # (3)
     columns: {meter: meter_id, time: time, register: obis_code, value: value}   # (4) your columns' names
     time_type: timestamptz      # (5) timestamptz, naive, epoch_s or epoch_ms

@@ -52,6 +52,7 @@ class CommunityFile:
     """A byte order mark stands before the text."""
 
     base_url: str
+    allow_http: tuple[str, ...]
     simulation: str
     assets: tuple[FileAsset, ...]
 
@@ -87,6 +88,7 @@ def read_file(path: Path) -> CommunityFile:
         text=text.removeprefix(BOM),
         marked=text.startswith(BOM),
         base_url=drafted.exchange.value.base_url,
+        allow_http=drafted.allow_http or (),
         simulation=drafted.community.value.simulation_uuid,
         assets=tuple(_asset(one) for one in drafted.assets),
     )

@@ -46,6 +46,24 @@ NAIVE = {"time_type": "naive", "time_zone": "Europe/Berlin"}
 
 ONE_FAULT: list[tuple[str, Change, str]] = [
     (
+        "http in the house",
+        lambda f: f["exchange"].update(base_url="http://192.168.1.5"),
+        "exchange, base_url: http to 192.168.1.5: the password would travel in clear. "
+        "Write https; or, where the way there is your own, allow it by name: allow_http: [192.168.1.5]",
+    ),
+    (
+        "websocket in clear",
+        lambda f: f["exchange"].update(websocket_url="ws://192.168.1.5/external-ws"),
+        "exchange, websocket_url: ws to 192.168.1.5: the login's token would travel in clear. "
+        "Write wss; or, where the way there is your own, allow it by name: allow_http: [192.168.1.5]",
+    ),
+    (
+        "a host with its scheme",
+        lambda f: f.update(allow_http=["http://grid.lan"]),
+        "allow_http, [0]: this value can't be used. "
+        "List hosts by name or address alone, without http:// and port, such as [grid.lan]",
+    ),
+    (
         "margin as long as the slot",
         lambda f: (f["community"].update(slot_length=5), f["exchange"].update(margin_s=290)),
         "exchange, margin_s: 290 s before the slot leave no time to send in slots of 5 minutes. Write less than 290",
@@ -107,7 +125,7 @@ ONE_FAULT: list[tuple[str, Change, str]] = [
     ),
     (
         "password as an option",
-        lambda f: source(f).update(url="postgresql+psycopg://u@h/d?password=hush"),
+        lambda f: source(f).update(url="postgresql+psycopg://u@h/d?password=hush&sslmode=require"),
         "source 'meters', url: a password stands in this URL. "
         "Take it out and set SLOTFEED_SOURCE_METERS_PASSWORD in the environment or in .env",
     ),
@@ -301,6 +319,12 @@ def test_one_fault_alone_is_told_once(
     assert check(file) == [expected.replace("{path}", str(path))]
 
 
+IN_CLEAR_TO = "the URL doesn't demand encryption, so passwords and readings may travel to"
+DEMAND = (
+    "Add sslmode=verify-full and sslrootcert=system to it, as in ?sslmode=verify-full&sslrootcert=system; "
+    "sslmode=require where the server's certificate is its own"
+)
+
 ONE_NOTICE: list[tuple[str, Change, str]] = [
     (
         "autumn night",
@@ -357,16 +381,41 @@ ONE_NOTICE: list[tuple[str, Change, str]] = [
         "If one of them feeds in, add a pv that reads it; if none does, all is well",
     ),
     (
-        "http in the house",
-        lambda f: f["exchange"].update(base_url="http://192.168.1.5"),
-        "exchange, base_url: http to 192.168.1.5: the password would travel in clear. "
-        "Write https, if the exchange has it",
+        "http in the house, allowed",
+        lambda f: (f["exchange"].update(base_url="http://192.168.1.5"), f.update(allow_http=["192.168.1.5"])),
+        "exchange, base_url: http to 192.168.1.5: the password travels in clear, as allow_http says it may. "
+        "Make sure that nobody else is on the way there",
     ),
     (
-        "websocket in clear",
-        lambda f: f["exchange"].update(websocket_url="ws://192.168.1.5/external-ws"),
-        "exchange, websocket_url: ws to 192.168.1.5: the login's token would travel in clear. "
-        "Write wss, if the exchange has it",
+        "websocket in clear, allowed",
+        lambda f: (f["exchange"].update(websocket_url="ws://Grid.lan:81/x"), f.update(allow_http=["GRID.lan"])),
+        "exchange, websocket_url: ws to grid.lan: the login's token travels in clear, as allow_http says it may. "
+        "Make sure that nobody else is on the way there",
+    ),
+    (
+        "allowed without need",
+        lambda f: f.update(allow_http=["192.168.1.5"]),
+        "allow_http, [0]: no address here is http or ws to '192.168.1.5'. Take it out",
+    ),
+    (
+        "allowed for an address that has https",
+        lambda f: (f["exchange"].update(base_url="https://grid.lan"), f.update(allow_http=["grid.lan"])),
+        "allow_http, [0]: no address here is http or ws to 'grid.lan'. Take it out",
+    ),
+    (
+        "database of its own that may be spoken to in clear",
+        lambda f: f.update(database="postgresql+psycopg://u@db.example/d"),
+        f"database: {IN_CLEAR_TO} db.example in clear. {DEMAND}",
+    ),
+    (
+        "meter database that only prefers encryption",
+        lambda f: source(f).update(url="postgresql+psycopg://u@10.0.0.9:5433/d?sslmode=prefer"),
+        f"source 'meters', url: {IN_CLEAR_TO} 10.0.0.9 in clear. {DEMAND}",
+    ),
+    (
+        "a second host elsewhere",
+        lambda f: source(f).update(url="postgresql+psycopg://u@/d?host=127.0.0.1:5432&host=db.example:5432"),
+        f"source 'meters', url: {IN_CLEAR_TO} db.example:5432 in clear. {DEMAND}",
     ),
     (
         "batch stops the exchange's own trading",
@@ -402,6 +451,10 @@ def test_a_notice_is_told_once_and_stops_nothing(
 
 
 RIGHT: list[tuple[str, Change]] = [
+    ("http on this machine's second address", lambda f: f["exchange"].update(base_url="http://[::1]:8001")),
+    ("database here", lambda f: source(f).update(url="postgresql+psycopg://u@localhost/d")),
+    ("database behind a socket", lambda f: source(f).update(url="postgresql+psycopg://u@/d?host=/run/postgresql")),
+    ("database encrypted", lambda f: source(f).update(url="postgresql+psycopg://u@db.example/d?sslmode=verify-full")),
     ("http on this machine", lambda f: f["exchange"].update(base_url="http://127.0.0.1:8001")),
     ("http on localhost", lambda f: f["exchange"].update(base_url="http://localhost:8001/ctn")),
     ("naive with a tie breaker", lambda f: (source(f).update(NAIVE), source(f)["columns"].update(tie_breaker="id"))),

@@ -26,7 +26,7 @@ community:
   slot_length: 25
   time_zone: Europe/Wien
 exchange:
-  base_url: http://exchange.example
+  base_url: https://exchange.example
   protocol: resst
   margin_s: 30
   margin_s: 40
@@ -125,8 +125,9 @@ EVERY_FAULT = [
 EVERY_NOTICE = [
     "NOTICE community, simulation_uuid: 'my-simulation' hasn't the form of a UUID. "
     "Compare it with the exchange's; GSy's look like 84d221fa-46e1-49e0-823b-26cfb3425a5a",
-    "NOTICE exchange, base_url: http to exchange.example: the password would travel in clear. "
-    "Write https, if the exchange has it",
+    "NOTICE source 'meters', url: the URL doesn't demand encryption, so passwords and readings may travel to "
+    "db.example in clear. Add sslmode=verify-full and sslrootcert=system to it, as in "
+    "?sslmode=verify-full&sslrootcert=system; sslmode=require where the server's certificate is its own",
     "NOTICE asset no. 3, streams[0].interval: one value of 60 minutes covers several slots of 25: "
     "what each of them held isn't known. Read finer values, if the meter has them",
 ]

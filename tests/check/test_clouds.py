@@ -134,8 +134,8 @@ ONE_FINDING: list[tuple[str, Change, str]] = [
     (
         "plain http",
         lambda f: grid(f).update(url="http://meters.example/public/v1"),
-        "NOTICE source 'grid', url: http to meters.example: the password would travel in clear. "
-        "Write https, unless it is in your own network",
+        "source 'grid', url: http to meters.example: the password would travel in clear. "
+        "Write https; or, where the way there is your own, allow it by name: allow_http: [meters.example]",
     ),
     (
         "the same account twice",

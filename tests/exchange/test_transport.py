@@ -132,7 +132,7 @@ async def test_a_redirect_is_told_and_not_followed(wire: Wire) -> None:
 async def test_goes_through_the_proxy_that_the_environment_names(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", wire.url)
     monkeypatch.delenv("no_proxy", raising=False)
-    transport = ExchangeTransport("http://exchange.example", connections=1)
+    transport = ExchangeTransport("http://exchange.example", connections=1, allow_http=["exchange.example"])
     async with httpx.AsyncClient(base_url="http://exchange.example", transport=transport) as http:
         await http.post("/x/", content=b"{}")
     assert wire.heard[0].startswith(b"POST http://exchange.example/x/ HTTP/1.1")

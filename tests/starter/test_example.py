@@ -27,11 +27,15 @@ def test_the_example_numbers_its_ten_essential_lines() -> None:
 def test_the_example_s_commented_choices_are_right_too(tmp_path: Path) -> None:
     path = tmp_path / "community.yaml"
     lines = example_yaml().splitlines()
-    chosen = ("slot_length", "time_zone", "protocol", "margin_s", "concurrency", "database", "quality_map")
+    chosen = ("slot_length", "time_zone", "protocol", "margin_s", "concurrency", "database", "allow_http", "quality_map")
     opened = [re.sub(rf"^( *)# (?=({'|'.join(chosen)}):)", r"\1", line) for line in lines]
     assert sum(line not in lines for line in opened) == len(chosen) + 1  # time_zone stands twice
     path.write_text("\n".join(opened), encoding="utf-8")
     assert faults(path) == []
+
+
+def _indent(commented: re.Match[str]) -> str:
+    return "  " if commented[0].startswith(" ") else ""
 
 
 def test_the_example_s_clouds_are_right_too(tmp_path: Path) -> None:
@@ -39,7 +43,7 @@ def test_the_example_s_clouds_are_right_too(tmp_path: Path) -> None:
     example = example_yaml()
     clouds = re.findall(r"^  # ((?:roof|flats|cellar): {.*})$", example, re.MULTILINE)
     (stream,) = re.findall(r"^  #   - ({source: roof.*})$", example, re.MULTILINE)
-    opened = re.sub(r"^  # (?=(?:roof|flats|cellar): {)", "  ", example, flags=re.MULTILINE)
+    opened = re.sub(r"^  # (?=(?:roof|flats|cellar): {)|^# (?=allow_http)", _indent, example, flags=re.MULTILINE)
     own = '{source: meters, device: "1EMH0012345678", register: "1-0:2.8.0", kind: register, unit: kWh}'
     assert own in opened
     path.write_text(opened.replace(own, stream), encoding="utf-8")

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,7 +10,8 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.collect.cloud.budget import Budget, Limit
-from pipelines.collect.cloud.http import LOGIN_STOP, CloudHttp, open_client
+from pipelines.collect.cloud.door import open_client
+from pipelines.collect.cloud.http import LOGIN_STOP, CloudHttp
 from pipelines.collect.cloud.standing import note_account, read_account, stop_account
 from pipelines.collect.cloud.vendor import Account, Ask, Session, Vendor
 from pipelines.collect.source import NO_ROWS, OF_THE_WHOLE, Answer, Device, Fetch, Wording
@@ -49,6 +50,9 @@ class Surroundings:
     stopping: Callable[[], bool] = lambda: False
     """Whether no request is to be begun."""
 
+    allow_http: Collection[str] = ()
+    """Hosts that may be spoken to in clear."""
+
 
 def limits_of(vendor: Vendor, settings: Cloud) -> tuple[Limit, ...]:
     """The vendor's limits, with what the file says of the account's own plan."""
@@ -60,11 +64,11 @@ def open_account(name: str, vendor: Vendor, settings: Cloud, around: Surrounding
     """An account with its client; no request is made.
 
     Raises:
-        ConfigurationError: the secret isn't set.
+        ConfigurationError: the secret isn't set, or it would travel in clear, to a host that isn't allowed.
     """
     secret = around.secrets.need(source_password(name), purpose=f"{vendor.secret} of source '{name}'")
     base_url = (settings.url or vendor.url or "").rstrip("/")
-    with open_client(base_url) as client:
+    with open_client(base_url, where=f"source '{name}'", allow_http=around.allow_http) as client:
         http = CloudHttp(
             source=name,
             client=client,

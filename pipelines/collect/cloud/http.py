@@ -9,10 +9,8 @@ A vendor's session says with `Manners` how it logs in and what its own error for
 - bodies that can't be read are kept, a few and bounded; no secret gets into a message or file.
 """
 
-import contextlib
-import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,12 +23,14 @@ import orjson
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from pipelines.collect.cloud.budget import Budget
+from pipelines.collect.cloud.door import CONCURRENCY
 from pipelines.collect.cloud.unreadable import keep_unreadable
 from pipelines.errors import AccountStopped, AuthenticationError, SlotfeedError, SourceError, SourceUnavailable
 from pipelines.headers import retry_after_s, server_time
-from pipelines.tls import tls_context
+from pipelines.hidden import hide
+from pipelines.hosts import host_of
+from pipelines.plain import plain
 
-TIMEOUT = httpx.Timeout(connect=10, read=30, write=10, pool=60)
 REQUEST_S = 60.0
 """A whole answer, however slowly it drips: httpx's own timeouts count between bytes."""
 
@@ -59,7 +59,6 @@ REFUSED = frozenset({401, 403})
 SHOWN = 200
 """Characters of an unexpected body that go into a message."""
 
-CONCURRENCY = 8
 _backoff = wait_random_exponential(multiplier=0.5, max=20)
 
 T = TypeVar("T")
@@ -133,11 +132,8 @@ class CloudHttp:
     _renewing: Lock = field(default_factory=Lock)
 
     def redact(self, text: str) -> str:
-        """The text without what is secret."""
-        for secret in self.hidden:
-            if secret:
-                text = text.replace(secret, "***")
-        return text
+        """A vendor's words on one line, without what is secret and without signs that steer a terminal."""
+        return plain(hide(text, self.hidden))
 
     def get(
         self, path: str, *, what: str, params: Mapping[str, Any] | None = None, costs: Mapping[str, int] | None = None
@@ -232,10 +228,10 @@ class CloudHttp:
 
     def strange(self, what: str, problem: str, content: object) -> SourceError:
         """The error for JSON that hasn't the form that was agreed; the content is kept."""
-        return SourceError(f"{self._at(what)}: {problem}{self._kept(orjson.dumps(content))}")
+        return SourceError(f"{self._at(what)}: {self.redact(problem)}{self._kept(orjson.dumps(content))}")
 
     def _kept(self, body: bytes) -> str:
-        text = self.redact(body.decode("utf-8", errors="replace"))
+        text = hide(body.decode("utf-8", errors="replace"), self.hidden)
         return keep_unreadable(self.unreadable, self.source, text, self.now())
 
     def _ask(
@@ -322,7 +318,7 @@ class CloudHttp:
         said = f": {self.redact(reply.text())[:SHOWN] or 'empty body'}" if quote else ""
         wait_s = retry_after_s(reply.headers.get("Retry-After"), server_time(reply.headers) or self.now())
         if httpx.codes.is_redirect(status):
-            host = httpx.URL(reply.headers.get("Location", "")).host or "elsewhere"
+            host = self.redact(host_of(reply.headers.get("Location", ""))) or "elsewhere"
             raise SourceError(f"{at}: redirected to {host}; nothing is sent there. Correct the source's `url`")
         if status == httpx.codes.TOO_MANY_REQUESTS:
             self._too_many(at, wait_s)
@@ -383,15 +379,3 @@ def _parse(body: bytes) -> tuple[Any, bool]:
         return orjson.loads(body), True
     except orjson.JSONDecodeError:
         return None, False
-
-
-@contextlib.contextmanager
-def open_client(base_url: str) -> Iterator[httpx.Client]:
-    """Connections to a vendor for as long as they are needed."""
-    # At DEBUG it would log headers, and with them logins and tokens.
-    logging.getLogger("httpcore").setLevel(logging.INFO)
-    limits = httpx.Limits(max_connections=CONCURRENCY, max_keepalive_connections=CONCURRENCY)
-    with httpx.Client(
-        base_url=base_url, timeout=TIMEOUT, limits=limits, follow_redirects=False, verify=tls_context()
-    ) as client:
-        yield client

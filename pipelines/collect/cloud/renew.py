@@ -18,6 +18,10 @@ import orjson
 from pipelines.collect.cloud.tokens import TokenFile, Tokens, parse_tokens
 from pipelines.errors import AuthenticationError, SlotfeedError, SourceError, SourceUnavailable
 from pipelines.headers import retry_after_s, server_time
+from pipelines.hidden import hide
+from pipelines.hosts import is_loopback
+from pipelines.plain import plain
+from pipelines.tls import tls_context
 
 TIMEOUT = httpx.Timeout(connect=10, read=30, write=10, pool=10)
 REQUEST_S = 60.0
@@ -68,7 +72,8 @@ def _ask(task: dict[str, Any], tokens: Tokens) -> Tokens:
     told = _json(content)
     if status in REFUSED and not content.lstrip().startswith(b"<"):
         reason = told.get("error") if isinstance(told, dict) else None
-        raise _not_admitted(task["source"], f"the vendor refused ({status} {str(reason)[:60]})")
+        words = plain(hide(str(reason), (task["client_secret"], tokens.refresh, tokens.access)))
+        raise _not_admitted(task["source"], f"the vendor refused ({status} {words[:60]})")
     if httpx.codes.is_success(status):
         try:
             return parse_tokens(told, now, before=tokens)
@@ -83,7 +88,18 @@ def _ask(task: dict[str, Any], tokens: Tokens) -> Tokens:
 def _post(address: str, body: dict[str, str]) -> tuple[int, httpx.Headers, bytes]:
     """Status, headers and body of the answer; its whole may last `REQUEST_S`."""
     began = time.monotonic()
-    with httpx.stream("POST", address, json=body, timeout=TIMEOUT, follow_redirects=False) as response:
+    with httpx.stream(
+        "POST",
+        address,
+        json=body,
+        headers={"Accept-Encoding": "identity"},
+        timeout=TIMEOUT,
+        follow_redirects=False,
+        verify=tls_context(),
+        trust_env=not is_loopback(httpx.URL(address).host),
+    ) as response:
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise httpx.DecodingError("packed, which nobody asked for")
         content = bytearray()
         for chunk in response.iter_bytes():
             content += chunk

@@ -22,6 +22,7 @@ import orjson
 from pydantic import SecretStr
 
 from pipelines.errors import AuthenticationError, SlotfeedError, SourceError, SourceUnavailable
+from pipelines.private import not_private
 
 LIFETIME_S = 7200
 """Of an access token, where the answer tells none: SolarEdge's."""
@@ -81,12 +82,19 @@ class TokenFile:
 
     def __init__(self, folder: Path, source: str) -> None:
         """Name the file; nothing is read yet."""
+        self._source = source
         self.path = folder / f"{source}.json"
         self._lock_path = folder / f"{source}.lock"
 
     def read(self) -> Tokens | None:
-        """The tokens; None where there are none, or none that can be read."""
+        """The tokens; None where there are none, or none that can be read.
+
+        Raises:
+            SourceError: others can read or change the file, or it is somebody else's.
+        """
         try:
+            if trouble := not_private(self.path):
+                raise SourceError(f"source '{self._source}': its tokens in {self.path} aren't used: {trouble}")
             kept: dict[str, Any] = orjson.loads(self.path.read_bytes())
             return Tokens(
                 access=kept["access"],

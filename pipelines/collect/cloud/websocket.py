@@ -17,7 +17,9 @@ from websockets.sync.client import ClientConnection, connect
 from pipelines.collect.cloud.http import MOST_BYTES, REQUEST_S, CloudHttp, LoginLost, Reply
 from pipelines.errors import AuthenticationError, SourceError, SourceUnavailable
 from pipelines.headers import server_time
+from pipelines.hosts import is_loopback
 from pipelines.quiet import without_debug
+from pipelines.tls import tls_context
 
 OPEN_S, CLOSE_S = 10.0, 2.0
 """For the handshake and for the good-bye. Ours."""
@@ -90,6 +92,9 @@ def talking(http: CloudHttp, path: str, *, what: str) -> Iterator[Talk]:
             max_size=MOST_BYTES,
             compression=None,
             logger=_quiet,
+            ssl=tls_context() if scheme == "wss" else None,
+            # The environment's, but none for this machine: what is meant for it would leave it.
+            proxy=None if is_loopback(url.host) else True,
         )
         with connection:
             _note_time(http, connection)

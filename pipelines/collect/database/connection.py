@@ -61,7 +61,8 @@ def open_source(name: str, url: URL) -> Iterator[SourceDatabase]:
 
 def _server(url: URL) -> Engine:
     postgres = url.get_backend_name() == "postgresql"
-    return create_engine(url, connect_args={"connect_timeout": CONNECT_TIMEOUT_S} if postgres else {})
+    arguments = {"connect_timeout": CONNECT_TIMEOUT_S} if postgres else {}
+    return create_engine(url, hide_parameters=True, connect_args=arguments)
 
 
 def _sqlite(name: str, url: URL) -> Engine:
@@ -71,7 +72,7 @@ def _sqlite(name: str, url: URL) -> Engine:
             raise SourceUnavailable(f"source '{name}': there is no file {path}; check `url`")
         # Opened by name alone, SQLite would make an empty database where the file vanished since.
         url = url.set(database=f"file:{quote(path)}", query={**url.query, "mode": "ro", "uri": "true"})
-    engine = create_engine(url, connect_args={"timeout": CONNECT_TIMEOUT_S})
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": CONNECT_TIMEOUT_S})
 
     @event.listens_for(engine, "connect")
     def _no_writes(dbapi_connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's own type

@@ -8,6 +8,8 @@ from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from pipelines.errors import AuthenticationError, SlotfeedError, SourceError, SourceUnavailable
+from pipelines.hidden import hide
+from pipelines.plain import plain
 from pipelines.settings import source_password
 
 QUERY_TIMEOUT_S = 60
@@ -51,13 +53,20 @@ def named_failures(source: str, url: URL) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise _meaning(error, source, url) from error
+        # The driver's error would bring the password back, where a flow run's log tells what led to this one.
+        raise _meaning(error, source, url) from (None if _said(error) != _hidden(error, url) else error)
+
+
+def _said(error: DBAPIError) -> str:
+    return " ".join(str(error.orig).split())
+
+
+def _hidden(error: DBAPIError, url: URL) -> str:
+    return hide(_said(error), [str(url.password or "")])
 
 
 def _meaning(error: DBAPIError, source: str, url: URL) -> SlotfeedError:
-    said = " ".join(str(error.orig).split())
-    if url.password:
-        said = said.replace(str(url.password), "***")
+    said = plain(_hidden(error, url))
     state = getattr(error.orig, "sqlstate", None) or ""
     where = f"source '{source}' at {place(url)}"
     if state.startswith(NOT_AUTHORISED) or REFUSED.search(said):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from pipelines.plain import plain_lines
 from pipelines.validate.docs.gx import RenderedHeaderContent, RenderedStringTemplateContent, RenderedTableContent
 from pipelines.validate.docs.outcomes import Outcome
 
@@ -31,7 +32,7 @@ def line(template: str, *, tag: str = "p", classes: Sequence[str] = (), **values
         classes: of the line.
         values: by name: a text, or a text with the tag, the classes and perhaps the address (`href`) it gets.
     """
-    params = {name: value if isinstance(value, str) else value[0] for name, value in values.items()}
+    params = {name: plain_lines(value if isinstance(value, str) else value[0]) for name, value in values.items()}
     styled = {name: _styling(*value[1:]) for name, value in values.items() if not isinstance(value, str)}
     return RenderedStringTemplateContent(
         content_block_type="string_template",

@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader, pass_context
 from markupsafe import Markup, escape
 
+from pipelines.plain import plain_lines
 from pipelines.validate.docs.gx import BACK_TO_INDEX, GX_VERSION, DefaultJinjaPageView
 
 ASSETS = Path(__file__).parent / "assets"
@@ -67,7 +68,7 @@ class OfflinePageView(DefaultJinjaPageView):
 
 
 def _escaped(block: Any) -> Any:  # noqa: ANN401
-    return str(escape(block)) if isinstance(block, str) else block
+    return str(escape(plain_lines(block))) if isinstance(block, str) else block
 
 
 @cache

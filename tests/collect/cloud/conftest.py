@@ -15,7 +15,8 @@ import pytest
 
 from pipelines.clock import FixedClock
 from pipelines.collect.cloud.budget import Budget, Limit
-from pipelines.collect.cloud.http import CloudHttp, Manners, open_client
+from pipelines.collect.cloud.door import open_client
+from pipelines.collect.cloud.http import CloudHttp, Manners
 from pipelines.store import Store
 
 TOKEN = "tok-5f3c-hush"
@@ -126,7 +127,7 @@ class Desk:
         headers = {"Authorization": f"Bearer {TOKEN}"}
         return CloudHttp(
             source="acc",
-            client=self.clients.enter_context(open_client(url or self.server.url)),
+            client=self.clients.enter_context(open_client(url or self.server.url, where="source 'acc'")),
             budget=Budget(self.store, "acc", limits),
             unreadable=self.folder / "unreadable",
             now=self.clock.now,

@@ -321,6 +321,7 @@ def test_documented_token_answers(recorded: Any, noon: datetime) -> None:
 
 def test_a_broken_file_is_no_tokens(tmp_path: Path) -> None:
     file = TokenFile(tmp_path, "acc")
+    file.path.touch(mode=0o600)
     for content in (b"", b"[]", b'{"access": "a"}', b"\xff"):
         file.path.write_bytes(content)
         assert file.read() is None

@@ -1,0 +1,55 @@
+"""Takes secrets out of texts that came from elsewhere, before they become messages.
+
+Whoever is sent a password, key or token may send it back: in an error's words, in a page that quotes the request.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from urllib.parse import quote, quote_plus
+
+HIDDEN = "***"
+
+JSON_WEB_TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?", re.ASCII)
+"""A login's token in the form of RFC 7519, whoever was given it; also one that was cut off in its last part."""
+
+MARKS = {ord(mark): None for mark in "\u200b\u2060\ufeff"}
+"""Signs without width, which would split a secret for the search and not for the eye."""
+
+
+ANYWHERE_FROM = 4
+"""Characters of the shortest secret that is looked for inside words and in codes too: a shorter one, which guards
+nothing, would be found in every sentence."""
+
+
+def hide(text: str, secrets: Iterable[str]) -> str:
+    """The text without the secrets, in whatever of the usual spellings they stand in it, and without web tokens.
+
+    Args:
+        text: whole: of one that was cut before, a secret's beginning may be left.
+        secrets: in clear; empty ones don't count.
+    """
+    text = text.translate(MARKS)
+    known = {secret for secret in secrets if secret}
+    # The longest first, so that of two secrets that begin alike nothing is left of the longer one.
+    for spelling in sorted({way for secret in known for way in spellings(secret)}, key=len, reverse=True):
+        text = text.replace(spelling, HIDDEN)
+    for short in (secret for secret in known if len(secret) < ANYWHERE_FROM):
+        text = re.sub(rf"(?<!\w){re.escape(short)}(?!\w)", HIDDEN, text)
+    return JSON_WEB_TOKEN.sub(HIDDEN, text)
+
+
+@lru_cache(maxsize=256)
+def spellings(secret: str) -> frozenset[str]:
+    """The secret in clear, percent-encoded, as in JSON, in Base64 and in hex."""
+    if len(secret) < ANYWHERE_FROM:
+        return frozenset()
+    raw = secret.encode("utf-8", errors="surrogateescape")
+    encoded = {base64.b64encode(raw), base64.urlsafe_b64encode(raw)}
+    ways = {secret, quote(raw, safe=""), quote(raw), quote_plus(raw), repr(secret)[1:-1], raw.hex(), raw.hex().upper()}
+    ways |= {json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
+    ways |= {way.decode().rstrip("=") for way in encoded}
+    # A line break or a row of blanks in it doesn't survive where answers are made one line.
+    return frozenset(ways | {" ".join(secret.split())}) - {""}
