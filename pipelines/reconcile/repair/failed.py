@@ -78,9 +78,13 @@ def set_back(
             changed |= {"opens_at": window.opens_at, "closes_at": window.closes_at}
         ids.sort()
         for some in (ids[begin : begin + CHUNK] for begin in range(0, len(ids), CHUNK)):
-            may_change = and_(row.c.id.in_(some), row.c.resends == resends, row.c.state.in_(SETTLED))
-            statement = update(row).where(may_change, ~newer_exists(row)).values(changed).returning(row.c.id)
-            done.update(connection.execute(statement).scalars())
+            mine = and_(row.c.id.in_(some), row.c.resends == resends, row.c.state.in_(SETTLED), ~newer_exists(row))
+            # In one order, so that two repairs at once wait for each other instead of standing in each other's way.
+            locked = list(
+                connection.execute(select(row.c.id).where(mine).order_by(row.c.id).with_for_update()).scalars()
+            )
+            connection.execute(update(row).where(row.c.id.in_(locked)).values(changed))
+            done.update(locked)
     return done
 
 

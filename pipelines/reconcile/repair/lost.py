@@ -41,7 +41,7 @@ def lost(connection: Connection, community: Community, *, now: datetime) -> list
         select(*(row.c[name] for name in columns), held.c.read_at)
         .join(held, read_back(row, held), isouter=True)
         .where(still_open(row), row.c.slot_start <= now - length - VALUE_SETTLES)
-        .order_by(row.c.slot_start, row.c.asset_id)
+        .order_by(row.c.asset_id, row.c.slot_start)
     )
     found = []
     for one in connection.execute(query):
