@@ -102,7 +102,7 @@ def _convert_chunk(
     counts = pl.LazyFrame(
         {"asset_id": [a.asset_id for a in community.assets], "streams": [len(a.streams) for a in community.assets]}
     )
-    finished = pl.col("slot_start") <= now - community.slot_length
+    finished = pl.col("slot_start") <= max(now, _newest(readings) or now) - community.slot_length
     limits = stretches.group_by("asset_id").agg(pl.col("first").min(), pl.col("end").max())
     parts = slot_energy_in_parts(
         readings.lazy(), streams_per_asset=counts, slot_length=community.slot_length, assets_at_once=ASSETS_AT_ONCE
@@ -121,6 +121,16 @@ def _convert_chunk(
     chunk = Chunk(stretches=stretches, readings=readings, computed=computed, streams=streams)
     stamp = {"created_at": now, "run_id": run_id}
     return _write_slots(connection, community, chunk, live=live, now=now, stamp=stamp)
+
+
+def _newest(readings: pl.DataFrame) -> datetime | None:
+    """How far readings reach; None of none.
+
+    A run whose time lies before that of an earlier one (a late run, a clock that was set back) corrects slots that
+    were finished then: nothing would touch them again.
+    """
+    newest = readings.select(pl.max_horizontal("ts", "ts_end").max()).item()
+    return newest if isinstance(newest, datetime) else None
 
 
 def _write_slots(

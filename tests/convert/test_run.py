@@ -1,14 +1,14 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlmodel import col
 
 from pipelines.community import Community
 from pipelines.convert import ConvertSummary, convert
 from pipelines.exchange import PROTOCOLS
 from pipelines.frames import State
-from pipelines.store import AssetRow, ReadingRow, SlotEnergyRow, Store, SubmissionRow, Verdict, insert_rows
+from pipelines.store import AssetRow, ReadingRow, SlotEnergyRow, Store, SubmissionRow, Verdict, insert_rows, table_of
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
@@ -286,4 +286,20 @@ def test_what_passed_while_the_live_switch_was_off_is_not_planned_later(store: S
     assert [(start, energy) for _, start, _, energy, _ in outbox(store)] == [
         (NOON + 2 * QUARTER, 100.0),
         (NOON + 6 * QUARTER, 140.0),
+    ]
+
+
+def test_a_run_whose_time_lies_before_an_earlier_runs_corrects_what_was_finished_then(sqlite_store: Store) -> None:
+    store_registers(sqlite_store, {NOON: 1000.0, NOON + QUARTER: 1200.0, NOON + 2 * QUARTER: 1500.0})
+    run(sqlite_store, NOON + 2 * QUARTER + timedelta(minutes=2), abilities=SDK)
+    with sqlite_store.writing() as connection:
+        table = table_of(ReadingRow)
+        connection.execute(update(table).where(table.c.ts == NOON + QUARTER).values(verdict=Verdict.SUPERSEDED))
+    store_registers(sqlite_store, {NOON + QUARTER: 1250.0}, revision=1)
+    run(sqlite_store, NOON + QUARTER + timedelta(minutes=2), abilities=SDK)
+    assert slots(sqlite_store) == [
+        (NOON, 0, 200.0, 1.0),
+        (NOON, 1, 250.0, 1.0),
+        (NOON + QUARTER, 0, 300.0, 1.0),
+        (NOON + QUARTER, 1, 250.0, 1.0),
     ]
