@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, bindparam, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, or_, select, update
 
 from pipelines.community import Community
 from pipelines.convert import plan
@@ -13,6 +13,10 @@ from pipelines.convert.standing import SAME_ENERGY, posting_estimates, sendable
 from pipelines.frames import State
 from pipelines.slots import Abilities, slot_floor
 from pipelines.store import AssetRow, SubmissionRow, insert_rows, table_of, upsert_rows
+from pipelines.store.asked import asked
+
+KEYS_AT_ONCE = 20_000
+"""Keys per query."""
 
 
 def plan_forecasts(
@@ -94,21 +98,7 @@ def _add_submissions(connection: Connection, rows: list[dict[str, Any]], *, now:
     if not rows:
         return 0
     table = table_of(SubmissionRow)
-    low, high = min(row["slot_start"] for row in rows), max(row["slot_start"] for row in rows)
-    newest: dict[tuple[str, datetime, str], Any] = {}
-    for standing in connection.execute(
-        select(
-            table.c.asset_id,
-            table.c.slot_start,
-            table.c.quantity,
-            table.c.version,
-            table.c.energy_wh,
-            table.c.source_slot,
-        )
-        .where(table.c.slot_start >= low, table.c.slot_start <= high)
-        .order_by(table.c.version)
-    ):
-        newest[standing.asset_id, standing.slot_start, standing.quantity] = standing
+    newest = _newest(connection, rows)
     fresh = []
     for row in rows:
         old = newest.get((row["asset_id"], row["slot_start"], row["quantity"]))
@@ -147,6 +137,23 @@ def _add_submissions(connection: Connection, rows: list[dict[str, Any]], *, now:
             replaced,
         )
     return len(fresh)
+
+
+def _newest(connection: Connection, rows: list[dict[str, Any]]) -> dict[tuple[str, datetime, str], Any]:
+    """Asset, slot and quantity -> the newest version that stands, each found by its key however long the history."""
+    table = table_of(SubmissionRow)
+    columns = (table.c.asset_id, table.c.slot_start, table.c.quantity)
+    newest: dict[tuple[str, datetime, str], Any] = {}
+    for start in range(0, len(rows), KEYS_AT_ONCE):
+        keys = [(row["asset_id"], row["slot_start"], row["quantity"]) for row in rows[start : start + KEYS_AT_ONCE]]
+        wanted = asked(connection, {column.name: column.type for column in columns}, keys)
+        found = connection.execute(
+            select(*columns, table.c.version, table.c.energy_wh)
+            .join(wanted, and_(*(column == wanted.c[column.name] for column in columns)))
+            .order_by(table.c.version)
+        )
+        newest |= {(one.asset_id, one.slot_start, one.quantity): one for one in found}
+    return newest
 
 
 def _same_value(old_wh: float, new_wh: float) -> bool:

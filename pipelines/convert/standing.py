@@ -8,10 +8,10 @@ from sqlalchemy import Connection, and_, select
 
 from expectations.limits import WHOLE
 from pipelines.community import Community
-from pipelines.convert.asked import asked
 from pipelines.convert.methods import is_filled
 from pipelines.frames import SLOT_ENERGY, Quality
 from pipelines.store import SlotEnergyRow, read_frame, table_of
+from pipelines.store.asked import asked
 
 CURRENT = pl.Schema({**SLOT_ENERGY, "version": pl.Int64()})
 SAME_ENERGY = 1e-9

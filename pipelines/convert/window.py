@@ -7,10 +7,10 @@ from sqlalchemy import Connection, ScalarSelect, Select, and_, func, select
 from sqlmodel import col
 
 from pipelines.community import Community
-from pipelines.convert.asked import asked
 from pipelines.frames import INSTANT
 from pipelines.slots import slot_floor
 from pipelines.store import USABLE, ReadingRow, read_frame, table_of
+from pipelines.store.asked import asked
 
 CHUNK = timedelta(days=7)
 """A long history is converted a week at a time, each week committed by itself."""

@@ -9,19 +9,23 @@
 A row is leased before it leaves. If the worker dies, the lease lapses and the row is sent again: at least
 once, never silently not at all. An older version never follows a newer one: it isn't leased while a newer one
 stands, and a newer one waits until an older one in flight is settled.
+
+Each transition is a few statements over whole sets of rows, led by indexes that hold only what still moves
+(`pipelines.store.moving`): neither the years that are settled nor a backlog makes them slower.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 
-from sqlalchemy import Connection, Select, Table, and_, bindparam, case, exists, literal, or_, select, update
+from sqlalchemy import Connection, FromClause, String, Table, and_, any_, case, func, literal, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
-from sqlalchemy.sql.selectable import FromClause
 
+from pipelines.deliver.versions import newer_exists, older_in_flight, supersede_given_back, supersede_older
 from pipelines.frames import Quantity, State
-from pipelines.store import CHUNK, Store, SubmissionRow, table_of
+from pipelines.store import Store, SubmissionRow, table_of
+from pipelines.store.asked import among, asked
+from pipelines.store.moving import in_flight, with_deadline, without_deadline
 
 LEASE = timedelta(minutes=5)
 """Longer than a post with all its tries takes (`ALL_ATTEMPTS_S` and one request), shorter than a slot."""
@@ -31,7 +35,7 @@ NEVER_SENT = "not sent in time"
 SWITCHED_OFF = "not sent: the asset's live switch is off (`live: false`)"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Leased:
     """A submission this worker may send now."""
 
@@ -43,7 +47,7 @@ class Leased:
     closes_at: datetime | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """What became of one leased submission."""
 
@@ -66,18 +70,18 @@ def expire_overdue(store: Store, *, now: datetime) -> int:
         How many rows became `expired`.
     """
     row = table_of(SubmissionRow)
-    lapsed = and_(row.c.state == State.SENDING, row.c.leased_until <= now)
+    lapsed = and_(in_flight(row), row.c.leased_until <= now)
     overdue = and_(row.c.closes_at.is_not(None), row.c.closes_at <= now)
     with store.writing() as connection:
         lost = connection.execute(
             update(row).where(lapsed, overdue).values(state=State.EXPIRED.value, error=OUTCOME_UNKNOWN, leased_by="")
         ).rowcount
-        connection.execute(update(row).where(lapsed).values(state=State.PENDING.value, leased_by=""))
-        _supersede_older_pending(connection)
+        freed = connection.execute(
+            update(row).where(lapsed).values(state=State.PENDING.value, leased_by="").returning(row.c.id)
+        ).scalars()
+        supersede_given_back(connection, list(freed))
         unsent = connection.execute(
-            update(row)
-            .where(row.c.state == State.PENDING, overdue)
-            .values(state=State.EXPIRED.value, error=_reason(row))
+            update(row).where(with_deadline(row), overdue).values(state=State.EXPIRED.value, error=_reason(row))
         ).rowcount
     return int(lost + unsent)
 
@@ -95,63 +99,57 @@ def close_switched_off(store: Store, *, assets: Sequence[str]) -> int:
     if not assets:
         return 0
     row = table_of(SubmissionRow)
-    waiting = and_(row.c.state == State.PENDING, row.c.asset_id.in_(assets))
     with store.writing() as connection:
-        closed = connection.execute(
-            update(row).where(waiting).values(state=State.EXPIRED.value, error=SWITCHED_OFF)
-        ).rowcount
-    return int(closed)
+        theirs = among(connection, row.c.asset_id, assets)
+        return sum(
+            connection.execute(
+                update(row).where(waiting, theirs).values(state=State.EXPIRED.value, error=SWITCHED_OFF)
+            ).rowcount
+            for waiting in (with_deadline(row), without_deadline(row))
+        )
 
 
-def lease_due(store: Store, *, assets: Sequence[str], now: datetime, worker: str, limit: int) -> list[Leased]:
+def lease_due(
+    store: Store, *, assets: Sequence[str], now: datetime, worker: str, limit: int, backlog: bool = True
+) -> list[Leased]:
     """Take up to `limit` submissions that may leave now; nobody else gets them while the lease lasts.
 
     Those with a deadline come first, then the newest slots. What this worker has tried and given back isn't
     taken by it again.
+
+    Args:
+        store: the outbox.
+        assets: whose submissions.
+        now: the exchange's time.
+        worker: takes them.
+        limit: at most so many.
+        backlog: also what has no deadline.
     """
-    row = table_of(SubmissionRow)
-    due = and_(
-        row.c.state == State.PENDING,
-        row.c.asset_id.in_(assets),
-        row.c.leased_by != worker,
-        or_(row.c.opens_at.is_(None), row.c.opens_at <= now),
-        or_(row.c.closes_at.is_(None), row.c.closes_at > now),
-        ~_newer_exists(row),
-        ~_older_in_flight(row),
-    )
-    columns = (row.c.id, row.c.asset_id, row.c.slot_start, row.c.quantity, row.c.energy_wh, row.c.closes_at)
+    row = table_of(SubmissionRow).alias("due")
     with store.writing() as connection:
-        query = (
-            select(*columns)
-            .where(due)
-            .order_by(row.c.closes_at.is_(None), row.c.slot_start.desc(), row.c.asset_id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
+        open_now = and_(
+            among(connection, row.c.asset_id, assets),
+            row.c.leased_by != worker,
+            or_(row.c.opens_at.is_(None), row.c.opens_at <= now),
+            ~newer_exists(row),
+            ~older_in_flight(row),
         )
-        found = connection.execute(query).all()
-        for start in range(0, len(found), CHUNK):
-            connection.execute(
-                update(row)
-                .where(row.c.id.in_([one.id for one in found[start : start + CHUNK]]))
-                .values(
-                    state=State.SENDING.value,
-                    attempts=row.c.attempts + 1,
-                    leased_by=worker,
-                    leased_until=now + LEASE,
-                    sent_at=now,
-                )
-            )
-    return [
-        Leased(
-            id=one.id,
-            asset_id=one.asset_id,
-            slot_start=one.slot_start,
-            quantity=Quantity(one.quantity),
-            energy_wh=one.energy_wh,
-            closes_at=one.closes_at,
-        )
-        for one in found
-    ]
+        still_open = and_(with_deadline(row), row.c.closes_at > now)
+        found = _claim(connection, row, and_(still_open, open_now), now=now, worker=worker, limit=limit)
+        if backlog and len(found) < limit:
+            due = and_(without_deadline(row), open_now)
+            found += _claim(connection, row, due, now=now, worker=worker, limit=limit - len(found))
+    return found
+
+
+def left_behind(store: Store, *, assets: Sequence[str], now: datetime, worker: str) -> int:
+    """How many submissions without a deadline may leave by now, and this worker has not come to them."""
+    row = table_of(SubmissionRow)
+    with store.reading() as connection:
+        open_now = or_(row.c.opens_at.is_(None), row.c.opens_at <= now)
+        due = and_(without_deadline(row), open_now, row.c.leased_by != worker)
+        count = select(func.count()).select_from(row).where(due, among(connection, row.c.asset_id, assets))
+        return int(connection.execute(count).scalar_one())
 
 
 def record(store: Store, outcomes: Sequence[Outcome], *, worker: str) -> None:
@@ -159,87 +157,85 @@ def record(store: Store, outcomes: Sequence[Outcome], *, worker: str) -> None:
     if not outcomes:
         return
     row = table_of(SubmissionRow)
-    statement = (
-        update(row)
-        .where(row.c.id == bindparam("row_id"), row.c.state == State.SENDING, row.c.leased_by == worker)
+    with store.writing() as connection:
+        told = asked(
+            connection,
+            {
+                "id": row.c.id.type,
+                "state": String(),
+                "error": String(),
+                "at": row.c.accepted_at.type,
+                "holder": String(),
+            },
+            [
+                (
+                    one.id,
+                    one.state.value,
+                    one.error,
+                    one.at if one.state is State.ACCEPTED else None,
+                    "" if one.again else worker,
+                )
+                for one in outcomes
+            ],
+        )
+        connection.execute(
+            update(row)
+            .where(row.c.id == told.c.id, row.c.state == State.SENDING, row.c.leased_by == worker)
+            .values(
+                state=told.c.state,
+                error=told.c.error,
+                accepted_at=told.c["at"],
+                leased_by=told.c.holder,
+                leased_until=None,
+            )
+        )
+        supersede_given_back(connection, [one.id for one in outcomes if one.state is State.PENDING])
+        supersede_older(
+            connection,
+            accepted=[one.id for one in outcomes if one.state is State.ACCEPTED],
+            refused=[one.id for one in outcomes if one.state is State.REJECTED],
+        )
+
+
+def _claim(
+    connection: Connection, row: FromClause, due: ColumnElement[bool], *, now: datetime, worker: str, limit: int
+) -> list[Leased]:
+    """Lease the first of what is due, the newest slots first, in one statement."""
+    table = table_of(SubmissionRow)
+    first = (
+        select(row.c.id)
+        .where(due)
+        # Both backwards, as the index is walked.
+        .order_by(row.c.slot_start.desc(), row.c.asset_id.desc())
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    if connection.dialect.name == "postgresql":
+        # An array is made once, before anything is updated; a subquery might be joined, and run again.
+        chosen = table.c.id == any_(func.array(first.scalar_subquery()))
+    else:
+        chosen = table.c.id.in_(first)
+    found = connection.execute(
+        update(table)
+        .where(chosen)
         .values(
-            state=bindparam("new_state"),
-            error=bindparam("new_error"),
-            accepted_at=bindparam("at"),
-            leased_by=bindparam("holder"),
-            leased_until=None,
+            state=State.SENDING.value,
+            attempts=table.c.attempts + 1,
+            leased_by=worker,
+            leased_until=now + LEASE,
+            sent_at=now,
+        )
+        .returning(
+            table.c.id, table.c.asset_id, table.c.slot_start, table.c.quantity, table.c.energy_wh, table.c.closes_at
         )
     )
-    with store.writing() as connection:
-        for start in range(0, len(outcomes), CHUNK):
-            part = outcomes[start : start + CHUNK]
-            connection.execute(
-                statement,
-                [
-                    {
-                        "row_id": one.id,
-                        "new_state": one.state.value,
-                        "new_error": one.error,
-                        "at": one.at if one.state is State.ACCEPTED else None,
-                        "holder": "" if one.again else worker,
-                    }
-                    for one in part
-                ],
-            )
-            _supersede_replaced(connection, [one.id for one in part if one.state is State.ACCEPTED])
-
-
-def _same_slot(row: FromClause, other: FromClause) -> ColumnElement[bool]:
-    return and_(
-        other.c.asset_id == row.c.asset_id,
-        other.c.slot_start == row.c.slot_start,
-        other.c.quantity == row.c.quantity,
-    )
-
-
-def _newer_exists(row: Table) -> ColumnElement[bool]:
-    other = row.alias()
-    return exists(select(other.c.id).where(_same_slot(row, other), other.c.version > row.c.version))
-
-
-def _older_in_flight(row: Table) -> ColumnElement[bool]:
-    other = row.alias()
-    older = and_(other.c.version < row.c.version, other.c.state == State.SENDING)
-    return exists(select(other.c.id).where(_same_slot(row, other), older))
-
-
-def _supersede_older_pending(connection: Connection) -> None:
-    row = table_of(SubmissionRow)
-    connection.execute(
-        update(row).where(row.c.state == State.PENDING, _newer_exists(row)).values(state=State.SUPERSEDED.value)
-    )
-
-
-def _supersede_replaced(connection: Connection, accepted: Sequence[int]) -> None:
-    """Older accepted versions of what has just been accepted are what the exchange no longer holds."""
-    if not accepted:
-        return
-    held = {State.ACCEPTED, State.CONFIRMED}
-    replaced = [one.id for one in connection.execute(_older(), {"accepted": accepted}) if one.state in held]
-    if replaced:
-        row = table_of(SubmissionRow)
-        connection.execute(update(row).where(row.c.id.in_(replaced)).values(state=State.SUPERSEDED.value))
-
-
-@cache
-def _older() -> Select[tuple[int, str]]:
-    """Older versions of the rows `accepted`.
-
-    Their state is looked at afterwards: asked for here, it leads SQLite through all that was ever accepted. Made once,
-    for making it takes longer than running it.
-    """
-    row = table_of(SubmissionRow)
-    newer, older = row.alias(), row.alias()
-    return (
-        select(older.c.id, older.c.state)
-        .join(newer, and_(_same_slot(newer, older), older.c.version < newer.c.version))
-        .where(newer.c.id.in_(bindparam("accepted", expanding=True)))
-    )
+    leased = [
+        Leased(id=id_, asset_id=asset, slot_start=slot, quantity=Quantity(quantity), energy_wh=wh, closes_at=closes_at)
+        for id_, asset, slot, quantity, wh, closes_at in found
+    ]
+    leased.sort(key=lambda one: one.asset_id)
+    leased.sort(key=lambda one: one.slot_start, reverse=True)
+    return leased
 
 
 def _reason(row: Table) -> ColumnElement[str]:

@@ -19,6 +19,8 @@ ANSWER_S = 20.0
 """How long an answer is waited for on the websocket. The number is ours: the engine answers within a tick of 15 s by
 default; GSy's own client waits 120 s."""
 
+NOT_TRIED = "not tried: the run ended before"
+
 RESERVE_S = 10.0
 """Before the lease ends, so that outcomes are written while it holds; ours."""
 
@@ -57,6 +59,9 @@ class Poster:
     names: Mapping[str, str]
     """Asset uuid -> name, for messages."""
 
+    until: datetime
+    """What has no deadline isn't tried from then on; the next run goes on with it."""
+
     async def send(self, post: Post, *, lease_ends: datetime) -> Result:
         """Send one post, as one request.
 
@@ -71,10 +76,14 @@ class Poster:
         commands = [command_of(part) for part in parts]
         closes_at = min((one.closes_at for one in post if one.closes_at is not None), default=None)
         try:
-            verdicts = await self._ask(commands, step=self._step(post), closes_at=closes_at, lease_ends=lease_ends)
+            verdicts = await self._ask(
+                commands, step=self._step(post), closes_at=closes_at or self.until, lease_ends=lease_ends
+            )
         except ExchangeUnavailable as away:
             return Result(outcomes=self._outcomes(post, State.PENDING, str(away)), answered=False)
         except ExpiredError as late:
+            if closes_at is None:
+                return Result(outcomes=self._outcomes(post, State.PENDING, NOT_TRIED))
             over = [one for one in post if one.closes_at == closes_at]
             in_time = [one for one in post if one.closes_at != closes_at]
             return Result(outcomes=self._outcomes(over, State.EXPIRED, str(late)), again=[in_time] if in_time else [])
@@ -138,8 +147,8 @@ class Poster:
         return result
 
     def _outcomes(self, rows: Post, state: State, error: str = "", *, again: bool = False) -> list[Outcome]:
-        now = self.client.clock.now()
-        return [Outcome(id=one.id, state=state, at=now, error=error, again=again) for one in rows]
+        now, told = self.client.clock.now(), self.client.hide(error) if error else ""
+        return [Outcome(id=one.id, state=state, at=now, error=told, again=again) for one in rows]
 
     def _step(self, post: Post) -> str:
         first = post[0]

@@ -41,6 +41,11 @@ def posts_of(batch: Sequence[Leased], abilities: Abilities, *, assets_per_post: 
     return posts
 
 
+def may_expire(post: Post) -> bool:
+    """Whether something in it has a deadline."""
+    return any(one.closes_at is not None for one in post)
+
+
 def parts_of(post: Post) -> list[Post]:
     """The post by asset: the exchange takes or refuses each as a whole."""
     return [rows for _, rows in _by_asset(post)]

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipelines.community import Community
-from pipelines.deliver.outbox import LEASE, close_switched_off, expire_overdue, lease_due
+from pipelines.deliver.backlog import backlog_until
+from pipelines.deliver.outbox import LEASE, close_switched_off, expire_overdue, lease_due, left_behind
 from pipelines.deliver.posting import Line
 from pipelines.deliver.sender import Sender
 from pipelines.exchange import ExchangeClient
@@ -24,6 +25,9 @@ class DeliverSummary:
     given_back: int = 0
     """Not answered; the next run tries again."""
 
+    left: int = 0
+    """Without a deadline, and their turn didn't come before the run had to end; the next run goes on with them."""
+
     energy_wh: float = 0.0
     """Sum of the accepted forecasts."""
 
@@ -39,9 +43,11 @@ async def deliver(
     line: Line = NO_LINE,
     stopping: Callable[[], bool] = lambda: False,
 ) -> DeliverSummary:
-    """Send every submission that is due.
+    """Send every submission that is due, what has a deadline first, then the newest slots.
 
-    Stops early when the exchange doesn't answer any more, or when it is asked to: what is left waits for the next run.
+    What has none leaves while the present slot lasts (`backlog_until`), so that a backlog is never in the way of the
+    next run. Stops early when the exchange doesn't answer any more, or when it is asked to. What is left waits for the
+    next run.
 
     Args:
         store: the outbox.
@@ -55,12 +61,15 @@ async def deliver(
     """
     expired = expire_overdue(store, now=client.clock.now())
     expired += close_switched_off(store, assets=[asset.asset_id for asset in community.assets if not asset.live])
-    sender = Sender(store=store, community=community, client=client, line=line, stopping=stopping)
+    until = backlog_until(client.clock.now(), length=community.slot_length)
+    sender = Sender(store=store, community=community, client=client, line=line, until=until, stopping=stopping)
     assets = list(sender.names)
     try:
         while not sender.ending:
-            now = client.clock.now()
-            batch = lease_due(store, assets=assets, now=now, worker=sender.worker, limit=sender.at_once)
+            now, backlog = client.clock.now(), not sender.backlog_is_over
+            batch = lease_due(
+                store, assets=assets, now=now, worker=sender.worker, limit=sender.at_once, backlog=backlog
+            )
             if not batch:
                 break
             await sender.send(batch, lease_ends=now + LEASE)
@@ -71,6 +80,7 @@ async def deliver(
         rejected=sender.count(State.REJECTED),
         expired=expired + sender.count(State.EXPIRED),
         given_back=sender.count(State.PENDING),
+        left=left_behind(store, assets=assets, now=client.clock.now(), worker=sender.worker),
         energy_wh=sender.energy_wh,
         problems=tuple(sender.problems),
     )

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 from pipelines.community import Community
 from pipelines.deliver.outbox import OUTCOME_UNKNOWN, Leased, Outcome, record
-from pipelines.deliver.posting import Line, Poster
-from pipelines.deliver.posts import posts_of
+from pipelines.deliver.posting import NOT_TRIED, Line, Poster
+from pipelines.deliver.posts import Post, may_expire, posts_of
 from pipelines.errors import AuthenticationError
 from pipelines.exchange import PROTOCOLS, ExchangeClient
 from pipelines.exchange import Protocol as Wire
@@ -34,7 +34,6 @@ MOST_LEASED = 20_000
 """The same where a request carries many assets; ours."""
 
 SHOWN_PROBLEMS = 5
-NOT_TRIED = "not tried: the run ended before"
 
 
 @dataclass(kw_only=True)
@@ -45,6 +44,9 @@ class Sender:
     community: Community
     client: ExchangeClient
     line: Line
+    until: datetime
+    """No post without a deadline begins from then on."""
+
     stopping: Callable[[], bool] = lambda: False
     """Whether no new post is to be begun."""
 
@@ -55,12 +57,14 @@ class Sender:
     unwritten: list[Outcome] = field(default_factory=list)
     """Answered, but not yet in the store: as many as are in flight at most. A kill sends each of these once more."""
 
-    states: dict[int, State] = field(default_factory=dict)
-    """Submission -> its last outcome."""
+    counts: Counter[State] = field(default_factory=Counter)
+    """Submissions by their last outcome."""
 
     energy_wh: float = 0.0
     problems: list[str] = field(default_factory=list)
     raced: Counter[int] = field(default_factory=Counter)
+    """Submission -> how often it went back so that it may go again."""
+
     poster: Poster = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,6 +75,7 @@ class Sender:
             line=self.line,
             simulation=self.community.community.simulation_uuid,
             names=self.names,
+            until=self.until,
         )
 
     @property
@@ -101,6 +106,11 @@ class Sender:
         """Whether no new post is begun, for either reason."""
         return self.down or self.stopping()
 
+    @property
+    def backlog_is_over(self) -> bool:
+        """Whether no post without a deadline is begun any more."""
+        return self.client.clock.now() >= self.until
+
     async def send(self, batch: Sequence[Leased], *, lease_ends: datetime) -> None:
         """Send one batch with bounded concurrency, until the exchange falls silent or the run is to stop."""
         section = self.community.exchange
@@ -109,8 +119,7 @@ class Sender:
         on_their_way: set[int] = set()
 
         async def work() -> None:
-            while posts and not self.ending:
-                post = posts.popleft()
+            while (post := self._next(posts)) is not None:
                 ids = {one.id for one in post}
                 on_their_way.update(ids)
                 result = await self.poster.send(post, lease_ends=lease_ends)
@@ -141,15 +150,26 @@ class Sender:
 
     def count(self, state: State) -> int:
         """Submissions whose last outcome in this run is `state`."""
-        return sum(last is state for last in self.states.values())
+        return self.counts[state]
+
+    def _next(self, posts: deque[Post]) -> Post | None:
+        """The first that may begin now; what is passed over goes back at the end."""
+        while posts and not self.ending:
+            post = posts.popleft()
+            if may_expire(post) or not self.backlog_is_over:
+                return post
+        return None
 
     def _settle(self, leased: Leased, outcome: Outcome) -> None:
+        if leased.id in self.raced:
+            # What was told of it before was not its end.
+            self.counts[State.PENDING] -= 1
         if outcome.again:
             self.raced[leased.id] += 1
             if self.raced[leased.id] > RACES:
                 outcome = Outcome(id=outcome.id, state=outcome.state, at=outcome.at, error=outcome.error)
         self.unwritten.append(outcome)
-        self.states[outcome.id] = outcome.state
+        self.counts[outcome.state] += 1
         if outcome.state is State.ACCEPTED and leased.quantity is Quantity.FORECAST:
             self.energy_wh += leased.energy_wh
         told = outcome.again or outcome.error in {"", NOT_TRIED, *self.problems}

@@ -135,7 +135,15 @@ class SubmissionRow(SQLModel, table=True):
     __tablename__ = "submission"
     __table_args__ = (
         UniqueConstraint("asset_id", "slot_start", "quantity", "version"),
-        Index("ix_submission_state", "state", "closes_at"),
+        # Each of these holds only what still moves; `pipelines.store.moving` has the same conditions, for queries.
+        _where("ix_submission_deadline", "closes_at", where="state = 'pending' AND closes_at IS NOT NULL"),
+        _where("ix_submission_backlog", "slot_start", "asset_id", where="state = 'pending' AND closes_at IS NULL"),
+        _where("ix_submission_sending", "leased_until", where="state = 'sending'"),
+        _where(
+            "ix_submission_unsettled",
+            "slot_start",
+            where="quantity = 'forecast' AND state IN ('pending', 'sending', 'accepted')",
+        ),
         Index("ix_submission_accepted", "accepted_at"),
         _where("ix_submission_failed", "closes_at", where="state IN ('rejected', 'expired')"),
     )

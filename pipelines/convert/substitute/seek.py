@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 from sqlalchemy import CTE, ColumnElement, Connection, ScalarSelect, and_, func, literal, or_, select
 
 from expectations.limits import WHOLE
-from pipelines.convert.asked import asked
 from pipelines.convert.methods import FILLING, Method
 from pipelines.store import USABLE, ReadingRow, SlotEnergyRow, table_of
+from pipelines.store.asked import asked
 
 T = TypeVar("T")
 Range = tuple[str, datetime, datetime]

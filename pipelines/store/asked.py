@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CTE, Connection, String, cast, column, func, literal, select, type_coerce
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import CTE, ColumnElement, Connection, String, any_, cast, column, func, literal, select, type_coerce
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeEngine
 
 
@@ -32,6 +32,15 @@ def asked(connection: Connection, types: Mapping[str, TypeEngine[Any]], rows: Se
         for number, (name, kind) in enumerate(types.items())
     ]
     return select(*columns).cte("asked")
+
+
+def among(connection: Connection, text: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
+    """The text is one of many: a filter over rows that something else leads to, never what leads."""
+    if connection.dialect.name == "postgresql":
+        return text == any_(literal(list(values), ARRAY(String)))
+    listed = func.json_each(json.dumps(list(values))).table_valued("value")
+    # An expression, so that SQLite doesn't take an index that begins with it.
+    return text.concat("").in_(select(listed.c.value))
 
 
 def _of_postgresql(types: Mapping[str, TypeEngine[Any]], rows: Sequence[Sequence[object]]) -> CTE:

@@ -1,0 +1,136 @@
+"""Rows by the hundred thousand: read as a frame, written from one, or laid beside a table for one statement.
+
+What goes through SQLAlchemy's rows and Python's instants takes some ten microseconds a row. Here each database is
+spoken to in its own fast way: SQLite's driver takes and gives plain tuples, PostgreSQL's COPY whole texts, and polars
+turns either into columns.
+"""
+
+import contextlib
+import io
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import polars as pl
+from sqlalchemy import Column, Connection, MetaData, Select, Table, func, select
+from sqlmodel import SQLModel
+
+from pipelines.frames import INSTANT
+from pipelines.store.bulk import table_of
+
+ROWS_AT_ONCE = 50_000
+"""Rows that stand in memory as Python objects or text together, some 20 MB."""
+
+STORED = "%Y-%m-%d %H:%M:%S%.6f"
+"""Instants as SQLAlchemy lays them down in SQLite: UTC, without offset."""
+
+NULL = "\\N"
+
+
+def read_large(connection: Connection, query: Select[Any], schema: pl.Schema) -> pl.DataFrame:
+    """As `read_frame`, for very many rows of texts, numbers and instants."""
+    stored = pl.Schema({name: pl.String() if kind == INSTANT else kind for name, kind in schema.items()})
+    read = _copied if connection.dialect.name == "postgresql" else _fetched
+    parts = [stored.to_frame(), *read(connection, query, stored, schema)]
+    instants = [name for name, kind in schema.items() if kind == INSTANT]
+    return pl.concat(parts).with_columns(
+        pl.col(instants).str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", time_zone="UTC")
+    )
+
+
+def upsert_frame(connection: Connection, model: type[SQLModel], frame: pl.DataFrame) -> None:
+    """As `upsert_rows`, of a frame.
+
+    Args:
+        connection: inside a write transaction.
+        model: the table.
+        frame: its columns are the table's, by name and type.
+    """
+    if frame.is_empty():
+        return
+    table = table_of(model)
+    keys = [column.name for column in table.primary_key]
+    names = ", ".join(frame.columns)
+    new = ", ".join(f"{name} = excluded.{name}" for name in frame.columns if name not in keys)
+    conflict = f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {new}"
+    if connection.dialect.name == "postgresql":
+        with beside(connection, table, frame) as staged:
+            # Names of tables and columns alone, as the models have them.
+            rows = f"SELECT {names} FROM {staged.name}"  # noqa: S608
+            connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) {rows} {conflict}")
+        return
+    _insert(connection, table.name, frame, conflict)
+
+
+@contextlib.contextmanager
+def beside(connection: Connection, table: Table, frame: pl.DataFrame) -> Iterator[Table]:
+    """Lay the frame down as a temporary table, for one statement over all its rows.
+
+    Args:
+        connection: inside a write transaction.
+        table: the columns' types are those of its columns of the same name.
+        frame: what is laid down.
+
+    Yields:
+        The temporary table; it is gone after the block.
+    """
+    name = f"staged_{uuid4().hex}"
+    columns = ", ".join(frame.columns)
+    connection.exec_driver_sql(f"CREATE TEMP TABLE {name} AS SELECT {columns} FROM {table.name} WHERE 1 = 0")  # noqa: S608
+    if connection.dialect.name == "postgresql":
+        _copy_in(connection, name, frame)
+        connection.exec_driver_sql(f"ANALYZE {name}")
+    else:
+        _insert(connection, name, frame)
+    yield Table(name, MetaData(), *(Column(one, table.c[one].type) for one in frame.columns))
+    connection.exec_driver_sql(f"DROP TABLE {name}")
+
+
+def _fetched(connection: Connection, query: Select[Any], stored: pl.Schema, _: pl.Schema) -> Iterator[pl.DataFrame]:
+    """What SQLite's driver gives, part by part."""
+    result = connection.execute(query)
+    cursor = result.cursor
+    while cursor is not None and (rows := cursor.fetchmany(ROWS_AT_ONCE)):
+        yield pl.DataFrame(rows, schema=stored, orient="row")
+    result.close()
+
+
+def _copied(connection: Connection, query: Select[Any], stored: pl.Schema, schema: pl.Schema) -> Iterator[pl.DataFrame]:
+    """What PostgreSQL copies out, as comma-separated text."""
+    rows = query.subquery()
+    in_utc = [
+        func.timezone("UTC", column) if kind == INSTANT else column
+        for column, kind in zip(rows.c, schema.values(), strict=True)
+    ]
+    # COPY takes no parameters, so they are written out.
+    written = select(*in_utc).compile(connection, compile_kwargs={"literal_binds": True})
+    sql = f"COPY ({written}) TO STDOUT (FORMAT csv, NULL '{NULL}')"
+    text = io.BytesIO()
+    with _driver(connection).cursor() as cursor, cursor.copy(sql) as copied:
+        for block in copied:
+            text.write(block)
+    if text.tell():
+        text.seek(0)
+        yield pl.read_csv(text, has_header=False, schema=stored, null_values=NULL, empty_string_is_null=False)
+
+
+def _copy_in(connection: Connection, name: str, frame: pl.DataFrame) -> None:
+    sql = f"COPY {name} FROM STDIN (FORMAT csv)"
+    with _driver(connection).cursor() as cursor, cursor.copy(sql) as copy:
+        for part in frame.iter_slices(ROWS_AT_ONCE):
+            # Texts in quotation marks, so that an empty one isn't taken for none.
+            text = part.write_csv(include_header=False, quote_style="non_numeric", datetime_format=f"{STORED}+00")
+            copy.write(text.encode())
+
+
+def _insert(connection: Connection, name: str, frame: pl.DataFrame, conflict: str = "") -> None:
+    holes = ", ".join("?" * frame.width)
+    sql = f"INSERT INTO {name} ({', '.join(frame.columns)}) VALUES ({holes}) {conflict}"  # noqa: S608
+    instants = [column for column, kind in frame.schema.items() if kind == INSTANT]
+    for part in frame.iter_slices(ROWS_AT_ONCE):
+        rows = part.with_columns(pl.col(instants).dt.strftime(STORED)).rows()
+        connection.exec_driver_sql(sql, rows)
+
+
+def _driver(connection: Connection) -> Any:  # noqa: ANN401 - psycopg's
+    return connection.connection.driver_connection

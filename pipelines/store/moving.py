@@ -1,0 +1,39 @@
+"""What of the outbox still moves, in words that its partial indexes answer.
+
+Nearly every submission that was ever made has come to its end. The few that have not are found by indexes that hold
+nothing else (see `SubmissionRow`). A database takes such an index where the question repeats its condition word for
+word, so the conditions stand here and values in them are written out, not handed over as parameters.
+"""
+
+from sqlalchemy import ColumnElement, FromClause, and_, literal
+
+from pipelines.frames import Quantity, State
+
+UNSETTLED = (State.PENDING.value, State.SENDING.value, State.ACCEPTED.value)
+"""States of a forecast of which nothing was read back yet."""
+
+
+def with_deadline(row: FromClause) -> ColumnElement[bool]:
+    """It waits, and has a deadline: `ix_submission_deadline`, by the deadline."""
+    return and_(row.c.state == _written(State.PENDING), row.c.closes_at.is_not(None))
+
+
+def without_deadline(row: FromClause) -> ColumnElement[bool]:
+    """It waits, and may leave at any age: `ix_submission_backlog`, by slot and asset."""
+    return and_(row.c.state == _written(State.PENDING), row.c.closes_at.is_(None))
+
+
+def in_flight(row: FromClause) -> ColumnElement[bool]:
+    """It is leased: `ix_submission_sending`, by the end of the lease."""
+    return row.c.state == _written(State.SENDING)
+
+
+def unsettled_forecast(row: FromClause) -> ColumnElement[bool]:
+    """A forecast of which nothing was read back yet: `ix_submission_unsettled`, by slot."""
+    return and_(
+        row.c.quantity == _written(Quantity.FORECAST), row.c.state.in_([_written(state) for state in UNSETTLED])
+    )
+
+
+def _written(value: str) -> ColumnElement[str]:
+    return literal(str(value), literal_execute=True)
