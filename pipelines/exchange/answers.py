@@ -21,7 +21,9 @@ BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Status codes after which a later try may succeed."""
 
 
-def json_of(response: httpx.Response, *, step: str, now: datetime, hide: Callable[[str], str]) -> object:
+def json_of(
+    response: httpx.Response, *, step: str, now: datetime, hide: Callable[[str], str], quote: bool = True
+) -> object:
     """The answer's JSON, if it is a success that means it.
 
     Args:
@@ -29,10 +31,11 @@ def json_of(response: httpx.Response, *, step: str, now: datetime, hide: Callabl
         step: what was asked, for messages: `forecast of asset 'PV 1'`.
         now: present time, for Retry-After.
         hide: takes secrets out of the exchange's words, before they are cut.
+        quote: whether the body may be quoted in messages.
 
     Raises:
-        ExchangeUnavailable: busy, broken, or a success whose body is no JSON or empty (a proxy's page, a
-            truncated answer, or what GSy's own client takes for "not posted").
+        ExchangeUnavailable: busy, broken, or a success whose body is no JSON, says something twice or is empty (a
+            proxy's page, a truncated answer, or what GSy's own client takes for "not posted").
         RejectedError: refused for good, by status or by an error inside a 200.
         TerminalError: the exchange sends us elsewhere; no token follows a redirect.
     """
@@ -43,19 +46,34 @@ def json_of(response: httpx.Response, *, step: str, now: datetime, hide: Callabl
     if response.is_redirect:
         host = plain(hide(host_of(response.headers.get("Location", "")))) or "elsewhere"
         raise TerminalError(f"{step}: redirected to {host}; correct `exchange.base_url`")
+    shown = _shown(response, hide) if quote else "(not quoted)"
     if not response.is_success:
-        raise RejectedError(f"{step}: the exchange answered {status}: {_shown(response, hide)}")
+        raise RejectedError(f"{step}: the exchange answered {status}: {shown}")
     try:
-        body = json.loads(response.content)
+        body = json.loads(response.content, object_pairs_hook=_each_once)
+    except _KeyTwiceError:
+        raise ExchangeUnavailable(f"{step}: answered {status} with a key that stands there twice: {shown}") from None
     except (ValueError, RecursionError):  # no part of what is raised: it holds the whole document
-        raise ExchangeUnavailable(f"{step}: answered {status} without JSON: {_shown(response, hide)}") from None
+        raise ExchangeUnavailable(f"{step}: answered {status} without JSON: {shown}") from None
     if not body and body != []:
         raise ExchangeUnavailable(f"{step}: answered {status} with an empty body, so nothing was queued")
     if isinstance(body, dict) and (body.get("status") == "error" or "error" in body):
         reason = body.get("error") or body.get("error_message") or body.get("message") or body.get("msg")
         reason = reason or "without saying why"
-        raise RejectedError(f"{step}: the exchange refuses it: {plain(hide(str(reason)))[:SHOWN]}")
+        words = plain(hide(str(reason)))[:SHOWN] if quote else "(not quoted)"
+        raise RejectedError(f"{step}: the exchange refuses it: {words}")
     return body
+
+
+class _KeyTwiceError(ValueError):
+    """Of two values for one key nobody knows which is meant (RFC 8259, 4)."""
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _KeyTwiceError
+    return found
 
 
 def _shown(response: httpx.Response, hide: Callable[[str], str]) -> str:

@@ -191,7 +191,7 @@ class ExchangeClient:
                 "check SLOTFEED_EXCHANGE_USERNAME and SLOTFEED_EXCHANGE_PASSWORD"
             )
         # Its body is never quoted: half of it, too, may hold a token that nobody knows yet.
-        answer = json_of(response, step=step, now=self.http_clock.now(), hide=lambda _: "(not quoted)")
+        answer = json_of(response, step=step, now=self.http_clock.now(), hide=self.hide, quote=False)
         # The key was "token" until April 2025 and is "access" since.
         token = (answer.get("access") or answer.get("token")) if isinstance(answer, dict) else None
         if not isinstance(token, str) or not token:

@@ -9,6 +9,7 @@ dropped here.
 """
 
 import asyncio
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -157,6 +158,9 @@ def parse_kwh(body: object, *, step: str) -> dict[datetime, float]:
         try:
             slot = datetime.strptime(key, SLOT_FORMAT).replace(tzinfo=UTC)
             energy_kwh = float(value)
+            # Python's JSON knows NaN and infinity, and both would pass for equal to anything.
+            if not math.isfinite(energy_kwh * 1000):
+                raise ValueError("no finite energy")  # noqa: TRY301 - told as any other
         except (TypeError, ValueError) as error:
             raise SlotfeedError(f"{step}: can't read the entry {str(key)[:80]!r}: {str(entry)[:80]!r}") from error
         if slot in profile:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import jwt
 
 from pipelines.clock import Clock
+from pipelines.errors import AuthenticationError
 
 RENEW_BEFORE = timedelta(minutes=5)
 """A token is renewed when it has this long to live, or a tenth of its life if that is less."""
@@ -32,6 +33,7 @@ class TokenKeeper:
         """The newest tokens, the present one among them: no message may hold one."""
 
         self._renew_at = datetime.min.replace(tzinfo=UTC)
+        self._refused = ""
 
     async def get(self, clock: Clock) -> str:
         """A token that is good for a while by `clock`, the exchange's."""
@@ -48,7 +50,14 @@ class TokenKeeper:
             return self._token
 
     async def _renew(self, clock: Clock) -> None:
-        self._token = await self._login()
+        # Workers that wait for the lock don't each try a password that was refused: that would lock the account.
+        if self._refused:
+            raise AuthenticationError(self._refused)
+        try:
+            self._token = await self._login()
+        except AuthenticationError as refused:
+            self._refused = str(refused)
+            raise
         self.issued.append(self._token)
         now = clock.now()
         life = _expiry(self._token, now) - now

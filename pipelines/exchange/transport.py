@@ -8,6 +8,7 @@ without end, packed or unpacked.
 """
 
 import os
+import ssl
 import zlib
 from collections.abc import Collection
 from urllib.request import getproxies, proxy_bypass
@@ -69,9 +70,11 @@ class ExchangeTransport(AiohttpTransport):
             finally:
                 await response.aclose()
         except httpx.TransportError as error:
-            # A refused connection would be called a timeout.
+            # A refused connection would be called a timeout, and one that breaks too.
             if isinstance(cause := error.__cause__, aiohttp.ClientConnectorError):
                 raise httpx.ConnectError(_words(cause.os_error)) from error
+            if isinstance(cause, aiohttp.ClientOSError):
+                raise httpx.ReadError(_words(cause)) from error
             raise
         except (aiohttp.ClientError, OSError) as error:
             raise httpx.ReadError(f"{type(error).__name__} {error}") from error
@@ -82,6 +85,11 @@ class ExchangeTransport(AiohttpTransport):
 
 def _words(error: OSError) -> str:
     """Why no connection came about: asyncio's own text repeats the address, and a name's fault has no errno."""
+    # OpenSSL counts its errors otherwise than the system does: number 1 would be "Operation not permitted".
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate isn't believed: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {(error.reason or str(error)).lower().replace('_', ' ')}"
     if error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
     return error.strerror or str(error)

@@ -59,6 +59,34 @@ async def test_a_refused_token_is_renewed_once_for_all_workers(scripted: Scripte
     assert len(good) == 1
 
 
+async def test_a_login_that_is_refused_is_not_tried_by_each_worker(scripted: Scripted) -> None:
+    async with scripted.client() as client:
+        await client.connect()
+        scripted.answers, scripted.login_answer = [httpx.Response(401)], httpx.Response(401)
+        ended = await asyncio.gather(
+            *(client.post(POST, step="s", closes_at=None) for _ in range(8)), return_exceptions=True
+        )
+    assert {type(one) for one in ended} == {AuthenticationError}
+    assert len(scripted.logins) == 2
+
+
+async def test_a_login_that_is_redirected_names_the_host_and_quotes_nothing(scripted: Scripted) -> None:
+    scripted.login_answer = httpx.Response(307, headers={"Location": "https://elsewhere.example/?t=x"}, text="page")
+    async with scripted.client() as client:
+        with pytest.raises(TerminalError, match=r"redirected to elsewhere\.example; correct `exchange\.base_url`"):
+            await client.connect()
+        scripted.login_answer = httpx.Response(200, text="page with half a token")
+        with pytest.raises(ExchangeUnavailable, match=r"without JSON: \(not quoted\)$"):
+            await client.connect()
+
+
+async def test_a_key_that_stands_twice_is_no_answer(scripted: Scripted) -> None:
+    scripted.answers = [httpx.Response(200, text='{"status": "ready", "status": "error"}')]
+    async with scripted.client() as client:
+        with pytest.raises(ExchangeUnavailable, match="a key that stands there twice"):
+            await client.post(POST, step="s", closes_at=None)
+
+
 async def test_a_new_token_that_is_refused_too_ends_it(scripted: Scripted) -> None:
     scripted.answers = [httpx.Response(401)]
     async with scripted.client() as client:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.errors import SlotfeedError
 from pipelines.exchange.results import parse_kwh, read_energy, read_history, windows
 
 Scripted = Any
@@ -73,6 +74,12 @@ async def test_kwh_stay_as_they_came_and_wh_are_a_thousand_of_them(scripted: Scr
     scripted.answers = [httpx.Response(200, json={"2026-03-01T00:00": 0.30000000000000004})]
     assert (await read(scripted, "a")).energy_kwh["a"][START] == 0.30000000000000004
     assert (await read(scripted, "a", how=read_energy)).energy_wh["a"][START] == pytest.approx(300, abs=1e-9)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), 1e306, "NaN"])
+def test_what_is_no_finite_energy_is_no_answer(value: object) -> None:
+    with pytest.raises(SlotfeedError, match="can't read the entry '2026-03-01T00:00'"):
+        parse_kwh({"2026-03-01T00:00": {"load_profile_kWh": value}}, step="results")
 
 
 def test_a_slot_that_stands_twice_is_no_answer() -> None:

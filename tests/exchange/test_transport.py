@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gzip
 import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -101,6 +102,18 @@ async def test_nobody_there() -> None:
         wire = Wire(url=f"http://127.0.0.1:{taken.getsockname()[1]}")
     async with client(wire) as http:
         with pytest.raises(httpx.ConnectError, match=r"^Connection refused$"):
+            await http.post("/", content=b"{}")
+
+
+async def test_a_connection_that_breaks_is_told_as_that(wire: Wire) -> None:
+    async def reset(writer: asyncio.StreamWriter) -> None:
+        linger_zero = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_zero)
+        writer.transport.abort()
+
+    wire.answers = [reset]
+    async with client(wire) as http:
+        with pytest.raises(httpx.ReadError, match=r"^Connection reset by peer$"):
             await http.post("/", content=b"{}")
 
 
