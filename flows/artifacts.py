@@ -4,14 +4,17 @@ Prefect being away costs the artifacts, never the run.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 from prefect.artifacts import acreate_link_artifact, acreate_markdown_artifact, acreate_table_artifact
 from prefect.exceptions import PrefectException
 
 from flows.session import Run
+from pipelines.commission.told import rows_of, words_of
+from pipelines.commission.verdicts import AssetStanding
 from pipelines.report.daily import quality_in_words, quality_links
 from pipelines.report.findings import finding_rows
 from pipelines.report.rundown import MOST_ROWS, discrepancy_rows, feed_in_words, reconcile_in_words, submission_rows
@@ -32,12 +35,14 @@ async def leave_feed(run: Run) -> None:
 
 
 async def leave_reconcile(run: Run) -> None:
-    """Leave what a reconciliation found."""
+    """Leave what a reconciliation found and a repair did: open discrepancies first, then those that are lost."""
+    rows = discrepancy_rows(run.store, run.community)
+    rows += discrepancy_rows(run.store, run.community, most=MOST_ROWS - len(rows), lost=True)
     await _leave(
         run,
         "reconcile",
         words=reconcile_in_words(run.community, run.summary, run.problems),
-        rows=discrepancy_rows(run.store, run.community),
+        rows=rows,
     )
 
 
@@ -59,6 +64,13 @@ async def leave_quality(run: Run) -> None:
     links = quality_links(run.community, run.summary)
     open_ones = list_findings(run.store, closed=False, limit=MOST_ROWS)
     await _leave(run, "quality", words=words, rows=finding_rows(open_ones, run.community), links=links)
+
+
+async def leave_commission(run: Run, standings: Sequence[AssetStanding]) -> None:
+    """Leave how far each asset is on its way to being proven, those first that need a person."""
+    words = words_of(run.community, run.summary, run.problems)
+    rows = rows_of(standings, ZoneInfo(run.community.community.time_zone))[:MOST_ROWS]
+    await _leave(run, "commission", words=words, rows=rows)
 
 
 async def _leave(

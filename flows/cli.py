@@ -17,6 +17,7 @@ from flows import screens
 from flows.archive_cli import archive
 from flows.assets_cli import assets
 from flows.backtest_cli import backtest
+from flows.commission_cli import commission
 from flows.doctor_cli import doctor
 from flows.exchange_cli import aggregators
 from flows.grid_cli import grid_fees
@@ -25,6 +26,7 @@ from flows.moments import midnight, parse_moment
 from flows.opened import open_community
 from flows.profiles_cli import profiles
 from flows.quality_cli import checks, findings, quality
+from flows.reconcile_cli import reconcile
 from flows.sandbox_cli import sandbox
 from flows.sources_cli import sources
 from flows.stopping import exit_on_sigterm
@@ -41,8 +43,10 @@ app.add_typer(sandbox, name="sandbox")
 app.add_typer(sources, name="sources")
 app.add_typer(profiles, name="profiles")
 app.add_typer(aggregators, name="aggregators")
+app.command()(reconcile)
 app.command()(listen)
 app.command()(doctor)
+app.command()(commission)
 app.command()(quality)
 app.command()(findings)
 app.command()(checks)
@@ -166,39 +170,6 @@ def backfill(
         raise _fault("--end", "the end isn't after the start", "Give a later end")
     story = partial(load_history, start=first, end=last)
     asyncio.run(_ad_hoc("backfill", community, _moment(at, "--at", community), story))
-
-
-@app.command()
-def reconcile(
-    community: File = DEFAULT_FILE,
-    start: Start = None,
-    end: End = None,
-    at: At = None,
-    *,
-    repair: Annotated[
-        bool,
-        typer.Option("--repair", help="Send again what may be sent again, and close as lost what can't be mended."),
-    ] = False,
-    again: Annotated[
-        bool, typer.Option("--again", help="With --repair: also what was refused so often that it is left alone.")
-    ] = False,
-) -> None:
-    """Compare what the exchange holds with what it should hold, and say what mends it."""
-    from flows.reconcile import reconcile_once
-    from pipelines.report.rundown import discrepancy_rows
-
-    if again and not repair:
-        raise _fault("--again", "it stands without --repair", "Give both")
-    story = partial(
-        reconcile_once,
-        start=_moment(start, "--start", community),
-        end=_moment(end, "--end", community),
-        repair=repair,
-        regardless=again,
-    )
-    asyncio.run(_ad_hoc("reconcile", community, _moment(at, "--at", community), story))
-    found, store = open_community(community)
-    screens.show_discrepancies(discrepancy_rows(store, found))
 
 
 @app.command()

@@ -16,6 +16,7 @@ from pipelines.plain import plain_lines
 from pipelines.report.daily import quality_in_words
 from pipelines.report.figures import Status
 from pipelines.report.rundown import feed_in_words, reconcile_in_words
+from pipelines.report.words import counted
 
 if TYPE_CHECKING:
     from flows.session import Run
@@ -31,6 +32,9 @@ class _Screen(Console):
 
 out = _Screen(highlight=False)
 err = _Screen(stderr=True, highlight=False)
+
+SLOTS_SHOWN = 3
+"""Slots of one asset and cause that are printed; of the rest it says how many."""
 
 
 def show_issues(issues: Iterable[Issue]) -> None:
@@ -87,19 +91,33 @@ def show_rows(title: str, rows: Iterable[Mapping[str, Any]], *, empty: str) -> N
     out.print(table)
 
 
-def show_discrepancies(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Open discrepancies as `discrepancy_rows` gives them, each on lines of its own: their texts burst a table."""
+def show_discrepancies(rows: Sequence[Mapping[str, Any]], *, with_remedy: bool = True) -> None:
+    """Open discrepancies as `discrepancy_rows` gives them: those of an asset with the same cause together.
+
+    Args:
+        rows: newest slot first.
+        with_remedy: also what to do about each cause.
+    """
     if not rows:
         out.print("[green]No discrepancy is open[/]")
         return
-    out.print(f"[bold]Open discrepancies[/] (the newest {len(rows):,})")
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
-        expected, held = (
-            "no value" if row[side] is None else f"{row[side]:,.3f} Wh" for side in ("expected_wh", "exchange_wh")
-        )
-        place = escape(f"{row['asset']}, {row['slot']}")
-        out.print(f"  [yellow]{row['diagnosis']}[/] [bold]{place}[/]: should be {expected}, the exchange has {held}")
-        out.print(f"    {escape(row['evidence'])}\n    [dim]->[/] {escape(row['what to do'])}", soft_wrap=True)
+        groups.setdefault((row["asset"], row["diagnosis"]), []).append(row)
+    out.print(f"[bold]Open discrepancies[/] (the newest {len(rows):,})")
+    for (asset, diagnosis), same in groups.items():
+        out.print(f"  [yellow]{diagnosis}[/] [bold]{escape(asset)}[/]: {counted(len(same), 'slot')}")
+        for row in same[:SLOTS_SHOWN]:
+            out.print(f"    {row['slot']}: should be {_wh(row['expected_wh'])}, exchange has {_wh(row['exchange_wh'])}")
+        if len(same) > SLOTS_SHOWN:
+            out.print(f"    and {len(same) - SLOTS_SHOWN:,} more, back to {same[-1]['slot']}")
+        out.print(f"    {escape(same[0]['evidence'])}", soft_wrap=True)
+        if with_remedy:
+            out.print(f"    [dim]->[/] {escape(same[0]['what to do'])}", soft_wrap=True)
+
+
+def _wh(energy_wh: float | None) -> str:
+    return "no value" if energy_wh is None else f"{energy_wh:,.3f} Wh"
 
 
 def show_json(document: Mapping[str, Any]) -> None:
@@ -139,6 +157,9 @@ def figures(status: Status) -> Table:
         table.add_row(f"open discrepancies: {name}", f"{count:,}")
     if not status.discrepancies:
         table.add_row("open discrepancies", "0")
+    if status.lost_discrepancies:
+        lost = f"{status.lost_discrepancies:,} ({status.lost_wh / 1000:,.3f} kWh)"
+        table.add_row("lost: counted wrongly for good", lost)
     table.add_row("quarantined readings", f"{status.quarantined:,}")
     if status.suspect:
         table.add_row("suspect readings", f"{status.suspect:,}")

@@ -91,6 +91,12 @@ class Status:
     closed_discrepancies: Mapping[str, int]
     """diagnosis -> closed rows."""
 
+    lost_discrepancies: int
+    """Rows that were given up: what the market counted there stays."""
+
+    lost_wh: float
+    """By how much it counted wrongly there."""
+
     quarantined: int
     quarantined_by_expectation: Mapping[str, int]
     """expectation -> rows; a row that broke two counts for both."""

@@ -39,6 +39,7 @@ from pipelines.store import (
     Verdict,
     table_of,
 )
+from pipelines.store.discrepancies import given_up, standing, still_open
 
 ASSET = table_of(AssetRow)
 SUBMISSION = table_of(SubmissionRow)
@@ -50,7 +51,11 @@ READING = table_of(ReadingRow)
 TAKEN = (State.ACCEPTED.value, State.CONFIRMED.value)
 """States of a value that the exchange has taken."""
 
-OPEN = DISCREPANCY.c.closed_at.is_(None)
+STANDING, OPEN, LOST = standing(DISCREPANCY), still_open(DISCREPANCY), given_up(DISCREPANCY)
+"""A discrepancy's sides differ still; and nothing has given it up yet; or something has."""
+
+APART_WH = func.abs(func.coalesce(DISCREPANCY.c.expected_wh, 0.0) - func.coalesce(DISCREPANCY.c.exchange_wh, 0.0))
+"""How far a discrepancy's sides are apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,13 +151,15 @@ def submission_totals(connection: Connection, scope: Scope, *, over: datetime) -
 
 
 def discrepancy_totals(connection: Connection, scope: Scope) -> Select[Any]:
-    """asset_id, diagnosis, open and closed rows."""
+    """asset_id, diagnosis, open, closed and lost rows, and by how much the lost ones are wrong."""
     return (
         select(
             DISCREPANCY.c.asset_id,
             DISCREPANCY.c.diagnosis,
             func.count().filter(OPEN).label("open"),
-            func.count().filter(~OPEN).label("closed"),
+            func.count().filter(~STANDING).label("closed"),
+            func.count().filter(LOST).label("lost"),
+            func.sum(APART_WH).filter(LOST).label("lost_wh"),
         )
         .where(scope.of(connection, DISCREPANCY))
         .group_by(DISCREPANCY.c.asset_id, DISCREPANCY.c.diagnosis)
@@ -178,7 +185,7 @@ def not_final(connection: Connection, scope: Scope, *, over: datetime) -> Column
         DISCREPANCY.c.asset_id == SUBMISSION.c.asset_id,
         DISCREPANCY.c.slot_start == SUBMISSION.c.slot_start,
         DISCREPANCY.c.quantity == SUBMISSION.c.quantity,
-        OPEN,
+        STANDING,
     )
     return and_(
         scope.of(connection, SUBMISSION),

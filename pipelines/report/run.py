@@ -152,6 +152,7 @@ def _content(view: _View, *, in_words: Mapping[str, str]) -> dict[str, Any]:
         "days": dict(reversed(days.items())),
         "measurements": status.submissions["measurement"]["accepted"],
         "discrepancies": discrepancies,
+        "lost": tables.lost_discrepancies(connection, scope, names, total=status.lost_discrepancies),
         "causes": {
             "open": summary.causes_in_words(status.discrepancies),
             "closed": summary.causes_in_words(status.closed_discrepancies),
@@ -214,6 +215,7 @@ def _problems(view: _View, figures: Sequence[AssetFigures], broken: Sequence[Bro
             *finding_problems.check_problems(ground, broken),
             *finding_problems.quarantine_problems(connection, view.community, ground, start=start, end=end),
             *finding_problems.discrepancy_problems(connection, view.scope, ground),
+            *finding_problems.lost_problem(connection, view.scope, ground),
             *finding_problems.unaccounted_problem(view.status, ground),
         ]
     )

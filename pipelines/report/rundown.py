@@ -8,7 +8,9 @@ from sqlalchemy import select
 
 from pipelines.community import Community
 from pipelines.plain import in_markdown
+from pipelines.report.mending import repair_in_words
 from pipelines.store import DiscrepancyRow, Store, SubmissionRow, table_of
+from pipelines.store.discrepancies import given_up, still_open
 
 MOST_ROWS = 200
 """Rows of a table in an artifact; Prefect keeps each in its database."""
@@ -39,12 +41,22 @@ def submission_rows(
     ]
 
 
-def discrepancy_rows(store: Store, community: Community, *, most: int = MOST_ROWS) -> list[Mapping[str, Any]]:
-    """The open discrepancies, newest slot first: asset, slot (local time), both values, diagnosis, evidence, repair."""
+def discrepancy_rows(
+    store: Store, community: Community, *, most: int = MOST_ROWS, lost: bool = False
+) -> list[Mapping[str, Any]]:
+    """Discrepancies, newest slot first: asset, slot (local time), both values, diagnosis, evidence, what to do.
+
+    Args:
+        store: where they are.
+        community: for names and local time.
+        most: rows.
+        lost: those that were given up instead of the open ones; what is to do says why.
+    """
     row = table_of(DiscrepancyRow)
+    wanted = given_up(row) if lost else still_open(row)
     with store.reading() as connection:
         found = connection.execute(
-            select(row).where(row.c.closed_at.is_(None)).order_by(row.c.slot_start.desc(), row.c.asset_id).limit(most)
+            select(row).where(wanted).order_by(row.c.slot_start.desc(), row.c.asset_id).limit(most)
         ).all()
     names = {asset.asset_id: asset.name for asset in community.assets}
     zone = ZoneInfo(community.community.time_zone)
@@ -56,7 +68,7 @@ def discrepancy_rows(store: Store, community: Community, *, most: int = MOST_ROW
             "exchange_wh": None if one.exchange_wh is None else round(one.exchange_wh, 3),
             "diagnosis": one.diagnosis,
             "evidence": one.evidence,
-            "what to do": one.repair,
+            "what to do": f"Nothing, it is lost: {one.lost_reason}" if lost else one.repair,
         }
         for one in found
     ]
@@ -95,8 +107,10 @@ def reconcile_in_words(community: Community, summary: Mapping[str, Any], problem
         lines += [
             f"- compared {found['compared']:,} slots from {found['start']} to {found['end']}",
             f"- {found['confirmed']:,} agree, {found['discrepancies']:,} differ" + (f" ({causes})" if causes else ""),
-            f"- {found['closed']:,} earlier discrepancies are closed",
+            f"- {found['closed']:,} earlier discrepancies are closed: both sides agree now",
         ]
+    if repair := summary.get("repair"):
+        lines += repair_in_words(community, repair, summary.get("deliver"))
     return "\n".join(lines + problems_in_words(problems))
 
 

@@ -69,8 +69,8 @@ class AssetSeries:
 
     cells: pl.DataFrame
     """A row per asset and bucket, without gaps since the asset is live: `s` sent, `e` at the exchange and `w` known
-    here, Wh (null: none); `d` open discrepancies; `c` coverage 0..1, where a slot without a value counts as 0; `n`
-    slots."""
+    here, Wh (null: none); `d` discrepancies, open or lost; `c` coverage 0..1, where a slot without a value counts as
+    0; `n` slots."""
 
     parts: pl.DataFrame
     """A row per asset, bucket and grade that occurs in it: `g` the grade, `a`, `b` from where to where its energy is
@@ -186,7 +186,7 @@ def _per_slot(connection: Connection, scope: q.Scope) -> Iterator[pl.DataFrame]:
     )
     differing = (
         select(q.DISCREPANCY.c.asset_id, q.DISCREPANCY.c.slot_start, func.count())
-        .where(scope.of(connection, q.DISCREPANCY), q.OPEN)
+        .where(scope.of(connection, q.DISCREPANCY), q.STANDING)
         .group_by(q.DISCREPANCY.c.asset_id, q.DISCREPANCY.c.slot_start)
     )
     yield read_frame(connection, differing, pl.Schema({**key, "d": pl.Int64()}))

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, select
 from pipelines.community import Community
 from pipelines.frames import Quantity, State
 from pipelines.report import queries as q
+from pipelines.report.differing import count_discrepancies
 from pipelines.report.figures import AssetStatus, Keys, LastRun, SlotKey, Status
 from pipelines.report.times import slot_ceil
 from pipelines.slots import slot_floor, slots_between
@@ -88,7 +89,7 @@ def _sum_up(
     connection, community = view.connection, view.community
     rows = connection.execute(q.submission_totals(connection, view.whole, over=view.over.end)).all()
     forecasts = [row for row in rows if row.quantity == Quantity.FORECAST]
-    open_by_asset, open_by_cause, closed_by_cause = _discrepancies(view)
+    found = count_discrepancies(view.connection, view.whole)
     unaccounted = _unaccounted(view, rows)
     return Status(
         community=community.community.name,
@@ -100,9 +101,11 @@ def _sum_up(
         submissions=_by_state(rows),
         energy_sent_wh=sum((row.energy_wh for row in forecasts if row.state in q.TAKEN), 0.0),
         energy_confirmed_wh=sum((row.energy_wh for row in forecasts if row.state == State.CONFIRMED), 0.0),
-        open_discrepancies=open_by_asset.total(),
-        discrepancies=dict(open_by_cause.most_common()),
-        closed_discrepancies=dict(closed_by_cause.most_common()),
+        open_discrepancies=found.open_by_asset.total(),
+        discrepancies=dict(found.open_by_cause.most_common()),
+        closed_discrepancies=dict(found.closed_by_cause.most_common()),
+        lost_discrepancies=found.lost,
+        lost_wh=found.lost_wh,
         quarantined=sum(quarantined.values()),
         quarantined_by_expectation=_by_expectation(quarantined),
         suspect=sum(undecided.get(Verdict.SUSPECT, {}).values()),
@@ -110,7 +113,7 @@ def _sum_up(
         accounted=unaccounted.count == 0,
         unaccounted=unaccounted,
         last_run=_last_runs(connection),
-        per_asset=_per_asset(view, forecasts, open_by_asset),
+        per_asset=_per_asset(view, forecasts, found.open_by_asset),
     )
 
 
@@ -134,20 +137,6 @@ def _by_state(rows: Iterable[Any]) -> dict[str, dict[str, int]]:
     for row in rows:
         counted[row.quantity][row.state] += row.rows
     return counted
-
-
-def _discrepancies(view: _View) -> tuple[Counter[str], Counter[str], Counter[str]]:
-    """Open by asset, open by diagnosis, closed by diagnosis."""
-    by_asset: Counter[str] = Counter()
-    by_cause: Counter[str] = Counter()
-    closed: Counter[str] = Counter()
-    for row in view.connection.execute(q.discrepancy_totals(view.connection, view.whole)):
-        if row.open:
-            by_asset[row.asset_id] += row.open
-            by_cause[row.diagnosis] += row.open
-        if row.closed:
-            closed[row.diagnosis] += row.closed
-    return by_asset, by_cause, closed
 
 
 def _undecided(

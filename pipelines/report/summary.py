@@ -9,7 +9,7 @@ from pipelines.community import Community
 from pipelines.report.assets import AssetFigures
 from pipelines.report.figures import Status
 from pipelines.report.problems import Problem, counted_by_tone
-from pipelines.report.tables import OpenDiscrepancy
+from pipelines.report.tables import DifferingSlot
 from pipelines.report.times import local_text
 from pipelines.report.trend import RECORD_DAYS, better_by
 from pipelines.report.words import are, counted
@@ -41,9 +41,7 @@ class Tile:
     tone: str = ""
 
 
-def verdict(
-    status: Status, problems: Sequence[Problem], differing: Sequence[OpenDiscrepancy], zone: ZoneInfo
-) -> Verdict:
+def verdict(status: Status, problems: Sequence[Problem], differing: Sequence[DifferingSlot], zone: ZoneInfo) -> Verdict:
     """Whether all is well.
 
     Args:
@@ -113,7 +111,8 @@ def tiles(
         Tile(
             label="Open differences",
             value=f"{status.open_discrepancies:,}",
-            more=f"{sum(status.closed_discrepancies.values()):,} closed",
+            more=f"{sum(status.closed_discrepancies.values()):,} closed"
+            + (f", {status.lost_discrepancies:,} lost" if status.lost_discrepancies else ""),
             tone="bad" if status.open_discrepancies else "",
         ),
         Tile(
@@ -172,7 +171,7 @@ def _told(counts: Mapping[str, int], problems: Sequence[Problem]) -> str:
     return f"{' and '.join(told)}. First: {problems[0].title}."
 
 
-def _accounts(status: Status, differing: Sequence[OpenDiscrepancy], zone: ZoneInfo) -> str:
+def _accounts(status: Status, differing: Sequence[DifferingSlot], zone: ZoneInfo) -> str:
     whole = f"{counted(status.slots_over, 'slot')} of {counted(status.assets, 'asset')}"
     differs = _differs(status, differing, zone)
     if not status.accounted:
@@ -183,9 +182,14 @@ def _accounts(status: Status, differing: Sequence[OpenDiscrepancy], zone: ZoneIn
     return f"{everything} accounted for; {differs}."
 
 
-def _differs(status: Status, differing: Sequence[OpenDiscrepancy], zone: ZoneInfo) -> str:
+def _differs(status: Status, differing: Sequence[DifferingSlot], zone: ZoneInfo) -> str:
+    lost = f", {status.lost_discrepancies:,} {are(status.lost_discrepancies)} lost" if status.lost_discrepancies else ""
+    return _open_ones(status, differing, zone) + lost
+
+
+def _open_ones(status: Status, differing: Sequence[DifferingSlot], zone: ZoneInfo) -> str:
     if not status.open_discrepancies:
-        return "nothing differs"
+        return "nothing else differs" if status.lost_discrepancies else "nothing differs"
     if status.open_discrepancies == 1 and differing:
         only = differing[0]
         return f"1 differs: {only.asset}, {local_text(only.slot_start, zone)}, {only.diagnosis}"

@@ -30,8 +30,8 @@ class Table:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OpenDiscrepancy:
-    """A slot in which the exchange's value isn't the one that should be there."""
+class DifferingSlot:
+    """A slot in which the exchange's value isn't the one that should be there, open or lost."""
 
     asset: str
     asset_id: str
@@ -42,6 +42,7 @@ class OpenDiscrepancy:
     diagnosis: str
     evidence: str
     repair: str
+    """What to do; of a lost one, why it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,13 @@ class QuarantinedReading:
     suspect: bool
 
 
+def lost_discrepancies(connection: Connection, scope: q.Scope, names: Mapping[str, str], *, total: int) -> Table:
+    """Those that were given up, the newest slot first."""
+    newest = (q.DISCREPANCY.c.slot_start.desc(), q.DISCREPANCY.c.asset_id)
+    query = select(q.DISCREPANCY).where(scope.of(connection, q.DISCREPANCY), q.LOST).order_by(*newest).limit(ROWS)
+    return Table(rows=tuple(_discrepancy(row, names, lost=True) for row in connection.execute(query)), total=total)
+
+
 def open_discrepancies(connection: Connection, scope: q.Scope, names: Mapping[str, str], *, total: int) -> Table:
     """Open discrepancies in the order of their slots."""
     query = (
@@ -68,21 +76,21 @@ def open_discrepancies(connection: Connection, scope: q.Scope, names: Mapping[st
         .order_by(q.DISCREPANCY.c.slot_start, q.DISCREPANCY.c.asset_id)
         .limit(ROWS)
     )
-    rows = tuple(
-        OpenDiscrepancy(
-            asset=names[row.asset_id],
-            asset_id=row.asset_id,
-            slot_start=row.slot_start,
-            quantity=row.quantity,
-            expected_wh=row.expected_wh,
-            exchange_wh=row.exchange_wh,
-            diagnosis=row.diagnosis,
-            evidence=row.evidence,
-            repair=row.repair,
-        )
-        for row in connection.execute(query)
+    return Table(rows=tuple(_discrepancy(row, names, lost=False) for row in connection.execute(query)), total=total)
+
+
+def _discrepancy(row: Any, names: Mapping[str, str], *, lost: bool) -> DifferingSlot:  # noqa: ANN401 - a row
+    return DifferingSlot(
+        asset=names[row.asset_id],
+        asset_id=row.asset_id,
+        slot_start=row.slot_start,
+        quantity=row.quantity,
+        expected_wh=row.expected_wh,
+        exchange_wh=row.exchange_wh,
+        diagnosis=row.diagnosis,
+        evidence=row.evidence,
+        repair=row.lost_reason if lost else row.repair,
     )
-    return Table(rows=rows, total=total)
 
 
 def quarantined_readings(
