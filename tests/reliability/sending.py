@@ -1,8 +1,9 @@
 """Invariants 3, 4 and 5: when values left, how often, and whether they say what they should."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from tests.reliability.outcomes import on_wire
 from tests.reliability.posts import Post
@@ -46,10 +47,16 @@ def in_time(world: World) -> list[Violation]:
 
 
 def few_repeats(world: World) -> list[Violation]:
-    """(4) At most one extra identical post per kill.
+    """(4) At most one extra identical post per kill, and per repair that has set the value back.
 
     One whose reply a fault has lost is sent again rightly, so it doesn't count.
     """
+    repaired = {
+        (*key, row["energy_wh"]): row["resends"]
+        for key, versions in world.submissions.items()
+        for row in versions
+        if row["resends"]
+    }
     counted = Counter(
         (post.asset, post.slot_start, post.quantity, post.energy_wh)
         for post in world.posts
@@ -59,8 +66,14 @@ def few_repeats(world: World) -> list[Violation]:
     return [
         _of_post(4, last[same], f"{times} times {same[3]} Wh after {world.kills} kill(s)")
         for same, times in counted.items()
-        if times > 1 + world.kills
+        if times > 1 + world.kills + _repairs(repaired, same)
     ]
+
+
+def _repairs(repaired: Mapping[tuple[str, datetime, str, float], int], same: tuple[Any, ...]) -> int:
+    """How often repairs have set back the value that was posted."""
+    *key, told_wh = same
+    return sum(times for (*own, energy_wh), times in repaired.items() if own == key and on_wire(told_wh, energy_wh))
 
 
 def right_place(world: World) -> list[Violation]:

@@ -76,6 +76,17 @@ def test_more_repeats_than_kills(damaged: Copy, kills: int) -> None:
     assert broken(damaged) == []
 
 
+def test_a_repair_may_repeat_a_value_once(damaged: Copy) -> None:
+    key = forecast(damaged)
+    entry = damaged.entry(key)
+    damaged.journal.append({**entry, "seq": 9_998})
+    assert by_place(broken(damaged)) == at(key, 4)
+    damaged.edit(SubmissionRow, {"resends": 1}, **where(key))
+    assert broken(damaged) == []
+    damaged.journal.append({**entry, "seq": 9_999})
+    assert by_place(broken(damaged)) == at(key, 4)
+
+
 def test_another_asset(rest: Copy) -> None:
     key = forecast(rest)
     entry = rest.entry(key)
