@@ -171,6 +171,7 @@ async def _exchange(community: Community, secrets: Secrets, clock: Clock, store:
             password=secrets.need(EXCHANGE_PASSWORD, purpose="the exchange's password"),
             clock=clock,
             concurrency=1,
+            allow_http=community.allow_http,
         ) as client:
             await client.connect()
             ahead = client.http_clock.now() - clock.now()

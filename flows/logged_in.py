@@ -10,9 +10,7 @@ from pipelines.settings import EXCHANGE_PASSWORD, EXCHANGE_USERNAME, Secrets
 
 
 @asynccontextmanager
-async def logged_in(
-    base_url: str, folder: Path, *, allow_http: Collection[str] = ()
-) -> AsyncIterator[ExchangeClient]:
+async def logged_in(base_url: str, folder: Path, *, allow_http: Collection[str] = ()) -> AsyncIterator[ExchangeClient]:
     """A connected client.
 
     Args:
