@@ -196,6 +196,9 @@ class ExchangeClient:
         token = (answer.get("access") or answer.get("token")) if isinstance(answer, dict) else None
         if not isinstance(token, str) or not token:
             raise RejectedError(f"{step}: the answer holds no token")
+        if not (token.isascii() and token.isprintable() and " " not in token):
+            # It would begin a header of its own, or fail with an error that quotes it.
+            raise RejectedError(f"{step}: the answer holds a token that no header can carry")
         return token
 
     async def _retrying(self, once: Callable[[], Awaitable[T]], *, closes_at: datetime | None) -> T:
