@@ -67,7 +67,8 @@ class Poster:
 
         Args:
             post: leased.
-            lease_ends: nothing is waited for after this.
+            lease_ends: nothing is waited for after this, and nothing leaves: this machine may have slept, and others
+                have gone on with the work.
 
         Raises:
             AuthenticationError: login refused.
@@ -75,14 +76,13 @@ class Poster:
         parts = parts_of(post)
         commands = [command_of(part) for part in parts]
         closes_at = min((one.closes_at for one in post if one.closes_at is not None), default=None)
+        last = min(closes_at or self.until, lease_ends)
         try:
-            verdicts = await self._ask(
-                commands, step=self._step(post), closes_at=closes_at or self.until, lease_ends=lease_ends
-            )
+            verdicts = await self._ask(commands, step=self._step(post), closes_at=last, lease_ends=lease_ends)
         except ExchangeUnavailable as away:
             return Result(outcomes=self._outcomes(post, State.PENDING, str(away)), answered=False)
         except ExpiredError as late:
-            if closes_at is None:
+            if closes_at is None or last < closes_at:
                 return Result(outcomes=self._outcomes(post, State.PENDING, NOT_TRIED))
             over = [one for one in post if one.closes_at == closes_at]
             in_time = [one for one in post if one.closes_at != closes_at]

@@ -252,3 +252,30 @@ async def test_assets_of_other_communities_are_left_alone(make_world: MakeWorld,
     world.submit("somebody-else", noon + SLOT, 10.0)
     assert (await send(world)).accepted == 0
     assert set(world.states().values()) == {State.PENDING}
+
+
+@pytest.mark.parametrize("quantity", [F, M])
+async def test_nothing_leaves_after_its_lease_has_ended(
+    make_light_world: MakeWorld, noon: datetime, quantity: Quantity
+) -> None:
+    world = make_light_world("sdk")
+    slot = noon + 2 * SLOT if quantity is F else noon - 2 * SLOT
+    world.submit("load-1", slot, 500.0, quantity=quantity)
+
+    class Sleeper(httpx.ASGITransport):
+        """The machine sleeps over the first post, and its connection is dead."""
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if "set-energy" in request.url.path and world.clock.now() < noon + LEASE:
+                world.clock.set(noon + LEASE + timedelta(minutes=2))
+                raise httpx.ReadError("connection reset")
+            return await super().handle_async_request(request)
+
+    async with world.client(Sleeper(world.app)) as client:
+        client.http_clock = world.clock
+        summary = await deliver(world.store, world.community, client)
+    # Others may have sent it meanwhile, or something newer.
+    assert world.posts() == []
+    assert (summary.accepted, summary.given_back, summary.expired) == (0, 1, 0)
+    assert set(world.states().values()) == {State.PENDING}
+    assert (await send(world)).accepted == 1
