@@ -55,8 +55,8 @@ def expected(grid: pl.DataFrame, submitted: pl.DataFrame, *, abilities: Abilitie
 
     Returns:
         The grid with id, wanted_wh, state, attempts, error (of the newest version; null where none was
-        planned), carried_id, carried_wh (null where nothing was ever accepted) and carried_from (the slot that
-        value was for).
+        planned), carried_id, carried_wh (null where nothing was ever accepted), carried_state and carried_from (the
+        slot that value was for).
     """
     versions = submitted.sort("version")
     newest = versions.group_by("asset_id", "slot_start").last()
@@ -66,7 +66,9 @@ def expected(grid: pl.DataFrame, submitted: pl.DataFrame, *, abilities: Abilitie
         on=["asset_id", "slot_start"],
         how="left",
     ).sort("slot_start")
-    carried = sent.select("asset_id", carried_id="id", carried_wh="energy_wh", carried_from="slot_start")
+    carried = sent.select(
+        "asset_id", carried_id="id", carried_wh="energy_wh", carried_from="slot_start", carried_state="state"
+    )
     if abilities.carries_slot_time:
         own = carried.with_columns(slot_start="carried_from")
         return wanted.join(own, on=["asset_id", "slot_start"], how="left").with_columns(

@@ -5,33 +5,25 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import polars as pl
-from sqlalchemy import Connection
 
 from pipelines.community import Community
-from pipelines.exchange import PROTOCOLS, ExchangeClient, read_energy
+from pipelines.exchange import ExchangeClient, read_energy
 from pipelines.exchange.results import ReadBack
-from pipelines.frames import INSTANT
-from pipelines.reconcile.diagnose import Surroundings, diagnose
-from pipelines.reconcile.expected import expected, slot_grid
+from pipelines.reconcile.diagnose import Found, Surroundings, diagnose
+from pipelines.reconcile.evidence import EVIDENCE, Sides
 from pipelines.reconcile.profiles import DAYS
 from pipelines.reconcile.repair.compared import oldest_awaited
-from pipelines.reconcile.same import matches
 from pipelines.reconcile.standing import (
-    FORECAST,
     close_agreeing,
     confirm,
+    keep_read_back,
     live_assets,
     measured,
     oldest_unsettled,
-    read_before,
-    submitted,
     write_discrepancies,
 )
 from pipelines.slots import slot_floor
-from pipelines.store import ExchangeEnergyRow, Store, upsert_rows
-
-EVIDENCE = timedelta(days=1)
-"""A diagnosis looks so far back behind the window: patterns show over a day."""
+from pipelines.store import Store
 
 PROFILED = 200
 """So many suspects are compared with their earlier days. Ours: what befalls more at once shows in these."""
@@ -96,57 +88,36 @@ async def reconcile(
         end=end,
         concurrency=community.exchange.concurrency,
     )
-    with store.writing() as connection:
-        return _compare(connection, community, read, live=live, start=start, end=end, now=now, run_id=run_id)
+    return compare(store, community, read, start=start, end=end, now=now, run_id=run_id)
 
 
-def _compare(
-    connection: Connection,
-    community: Community,
-    read: ReadBack,
-    *,
-    live: pl.DataFrame,
-    start: datetime,
-    end: datetime,
-    now: datetime,
-    run_id: str,
+def compare(
+    store: Store, community: Community, read: ReadBack, *, start: datetime, end: datetime, now: datetime, run_id: str
 ) -> ReconcileSummary:
-    length = community.slot_length
-    abilities = PROTOCOLS[community.exchange.protocol].abilities
-    readable = live.filter(~pl.col("asset_id").is_in(list(read.failed)))
-    grid = slot_grid(readable, start=start - EVIDENCE, end=end, length=length)
-    before = read_before(connection, start=start - EVIDENCE, end=start)
-    held = pl.concat([_held(read), before]).with_columns(compared=pl.lit(value=True))
-    evidence = (
-        expected(grid, submitted(connection, community, start=start - EVIDENCE, end=end), abilities=abilities)
-        .join(held, on=["asset_id", "slot_start"], how="left")
-        .with_columns(
-            agrees=matches("wanted_wh", "exchange_wh"),
-            compared=pl.col("compared").fill_null(value=False) | (pl.col("slot_start") >= start),
-        )
-        .sort("asset_id", "slot_start")
-    )
-    pairs = evidence.filter(pl.col("slot_start") >= start)
-    stamp = {"read_at": now, "run_id": run_id, "quantity": FORECAST}
-    upsert_rows(
-        connection,
-        ExchangeEnergyRow,
-        [row | stamp for row in pairs.select("asset_id", "slot_start", energy_wh="exchange_wh").iter_rows(named=True)],
-    )
-    confirm(connection, pairs, now=now)
-    closed = close_agreeing(connection, pairs, now=now)
+    """Hold what was read back against the store, and leave in it what follows.
+
+    All is read and diagnosed first, and then written in one transaction: a long diagnosis keeps no other run from
+    writing. What changed meanwhile is left as it is; the next reconciliation looks at it.
+
+    Args:
+        store: as of `reconcile`.
+        community: its assets.
+        read: what the exchange holds of the live assets in [start, end).
+        start: slot boundary.
+        end: slot boundary.
+        now: by the exchange's clock.
+        run_id: written on each row.
+    """
+    with store.reading() as connection:
+        sides = Sides(connection=connection, community=community, read=read)
+        pairs = sides.window(start, end)
+        found = {} if pairs["agrees"].all() else _diagnosed(sides, pairs, start=start, end=end)
+    with store.writing() as connection:
+        keep_read_back(connection, pairs, now=now, run_id=run_id)
+        confirm(connection, pairs, now=now)
+        closed = close_agreeing(connection, pairs, now=now)
+        write_discrepancies(connection, pairs, found, now=now, run_id=run_id)
     names = {asset.asset_id: asset.name for asset in community.assets}
-    around = Surroundings(
-        length=length,
-        time_zone=community.community.time_zone,
-        zero_is_nothing=abilities.carries_slot_time,
-        names=names,
-        unknown=read.unknown,
-    )
-    suspects = pairs.filter(~pl.col("agrees"))["asset_id"].unique().sort().to_list()
-    earlier = measured(connection, suspects[:PROFILED], start=start - timedelta(days=DAYS), end=end)
-    found = diagnose(evidence, earlier, around, since=start) if suspects else {}
-    write_discrepancies(connection, pairs, found, now=now, run_id=run_id)
     return ReconcileSummary(
         start=start,
         end=end,
@@ -159,7 +130,17 @@ def _compare(
     )
 
 
-def _held(read: ReadBack) -> pl.DataFrame:
-    rows = [(asset, slot, wh) for asset, profile in read.energy_wh.items() for slot, wh in profile.items()]
-    schema = {"asset_id": pl.String(), "slot_start": INSTANT, "exchange_wh": pl.Float64()}
-    return pl.DataFrame(rows, schema=schema, orient="row")
+def _diagnosed(sides: Sides, pairs: pl.DataFrame, *, start: datetime, end: datetime) -> Found:
+    """The causes of what differs, from the window and the day before it."""
+    community = sides.community
+    evidence = pl.concat([sides.earlier(start - EVIDENCE, start), pairs], how="diagonal").sort("asset_id", "slot_start")
+    suspects = pairs.filter(~pl.col("agrees"))["asset_id"].unique().sort().to_list()
+    days_before = measured(sides.connection, suspects[:PROFILED], start=start - timedelta(days=DAYS), end=end)
+    around = Surroundings(
+        length=community.slot_length,
+        time_zone=community.community.time_zone,
+        zero_is_nothing=sides.abilities.carries_slot_time,
+        names={asset.asset_id: asset.name for asset in community.assets},
+        unknown=sides.read.unknown,
+    )
+    return diagnose(evidence, days_before, around, since=start)

@@ -1,16 +1,16 @@
 """What the store holds for a reconciliation, and what one leaves in it."""
 
 from datetime import datetime, timedelta
-from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, bindparam, exists, func, or_, select, update
+from sqlalchemy import Connection, exists, select, update
 
 from pipelines.community import Community
 from pipelines.frames import INSTANT, Quantity, State
 from pipelines.reconcile.expected import SUBMITTED
 from pipelines.reconcile.names import Finding
 from pipelines.reconcile.same import matches
+from pipelines.slots import Abilities
 from pipelines.store import (
     AssetRow,
     DiscrepancyRow,
@@ -19,10 +19,18 @@ from pipelines.store import (
     SubmissionRow,
     read_frame,
     table_of,
-    upsert_rows,
 )
+from pipelines.store.asked import among, asked
+from pipelines.store.discrepancies import standing
+from pipelines.store.large import beside, read_large, upsert_frame
+from pipelines.store.moving import unsettled_forecast
 
 FORECAST = Quantity.FORECAST.value
+
+KEY = pl.Schema({"asset_id": pl.String(), "slot_start": INSTANT})
+HELD = pl.Schema({"asset_id": pl.String(), "slot_start": INSTANT, "exchange_wh": pl.Float64()})
+"""What the exchange holds; null: no value."""
+
 LOOK_BACK = timedelta(days=1)
 """A reconciliation without a start goes back to the oldest slot not settled yet, and this far at least."""
 
@@ -51,43 +59,56 @@ def oldest_unsettled(connection: Connection, community: Community, *, now: datet
     One that is accepted but listed as a discrepancy has been looked at; it wouldn't change by being read each hour.
     """
     row, listed = table_of(SubmissionRow), table_of(DiscrepancyRow)
-    waiting = (State.PENDING.value, State.SENDING.value, State.ACCEPTED.value)
     explained = exists().where(
         listed.c.asset_id == row.c.asset_id,
         listed.c.slot_start == row.c.slot_start,
         listed.c.quantity == row.c.quantity,
     )
     oldest: datetime | None = connection.execute(
-        select(func.min(row.c.slot_start)).where(
-            row.c.quantity == FORECAST,
-            row.c.asset_id.in_(_switched_on(community)),
-            row.c.state.in_(waiting),
+        select(row.c.slot_start)
+        .where(
+            unsettled_forecast(row),
+            among(connection, row.c.asset_id, _switched_on(community)),
             row.c.slot_start >= now - FURTHEST,
             ~explained,
         )
-    ).scalar_one()
+        .order_by(row.c.slot_start)
+        .limit(1)
+    ).scalar_one_or_none()
     return now - LOOK_BACK if oldest is None else min(oldest, now - LOOK_BACK)
 
 
-def submitted(connection: Connection, community: Community, *, start: datetime, end: datetime) -> pl.DataFrame:
-    """Forecasts of the window, and of each asset the last one accepted before it: it may still be standing."""
+def submitted(
+    connection: Connection, community: Community, *, start: datetime, end: datetime, abilities: Abilities
+) -> pl.DataFrame:
+    """Forecasts for the slots of [start, end), and of each asset the last one accepted before, where it stands on."""
     row = table_of(SubmissionRow)
-    assets = [asset.asset_id for asset in community.assets]
     columns = [row.c[name] for name in SUBMITTED.names()]
-    ours = (row.c.quantity == FORECAST, row.c.asset_id.in_(assets), row.c.state != State.SUPERSEDED)
-    within = select(*columns).where(*ours, row.c.slot_start >= start, row.c.slot_start < end)
-    last = (
-        select(row.c.asset_id, func.max(row.c.slot_start).label("slot_start"))
-        .where(*ours, row.c.slot_start < start, row.c.state.in_((State.ACCEPTED.value, State.CONFIRMED.value)))
-        .group_by(row.c.asset_id)
-        .subquery()
-    )
-    before = (
+    assets = asked(connection, {"asset_id": row.c.asset_id.type}, [(asset.asset_id,) for asset in community.assets])
+    within = (
         select(*columns)
-        .join(last, (row.c.asset_id == last.c.asset_id) & (row.c.slot_start == last.c.slot_start))
-        .where(*ours)
+        .join(assets, row.c.asset_id == assets.c.asset_id)
+        .where(row.c.slot_start >= start, row.c.slot_start < end, row.c.quantity == FORECAST)
+        .where(row.c.state != State.SUPERSEDED.value)
     )
-    return pl.concat([read_frame(connection, query, SUBMITTED) for query in (before, within)])
+    found = read_large(connection, within, SUBMITTED)
+    if abilities.carries_slot_time:
+        return found
+    earlier = row.alias()
+    last = (
+        select(earlier.c.id)
+        .where(
+            earlier.c.asset_id == assets.c.asset_id,
+            earlier.c.slot_start < start,
+            earlier.c.quantity == FORECAST,
+            earlier.c.state.in_((State.ACCEPTED.value, State.CONFIRMED.value)),
+        )
+        .order_by(earlier.c.slot_start.desc(), earlier.c.version.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    before = select(*columns).select_from(assets).join(row, row.c.id == last)
+    return pl.concat([read_large(connection, before, SUBMITTED), found])
 
 
 def read_before(connection: Connection, *, start: datetime, end: datetime) -> pl.DataFrame:
@@ -96,8 +117,32 @@ def read_before(connection: Connection, *, start: datetime, end: datetime) -> pl
     query = select(row.c.asset_id, row.c.slot_start, row.c.energy_wh).where(
         row.c.quantity == FORECAST, row.c.slot_start >= start, row.c.slot_start < end
     )
-    schema = {"asset_id": pl.String(), "slot_start": INSTANT, "exchange_wh": pl.Float64()}
-    return read_frame(connection, query, pl.Schema(schema))
+    return read_large(connection, query, HELD)
+
+
+def keep_read_back(connection: Connection, pairs: pl.DataFrame, *, now: datetime, run_id: str) -> None:
+    """Keep what the exchange said; a value that it said before stays as it was read then."""
+    start, end = pairs["slot_start"].min(), pairs["slot_start"].max()
+    if not isinstance(start, datetime) or not isinstance(end, datetime):
+        return
+    row = table_of(ExchangeEnergyRow)
+    query = select(row.c.asset_id, row.c.slot_start, row.c.energy_wh).where(
+        row.c.quantity == FORECAST, row.c.slot_start.between(start, end), row.c.energy_wh.is_not(None)
+    )
+    same = read_large(connection, query, pl.Schema({**HELD, "exchange_wh": pl.Float64()}))
+    new = pairs.select(*HELD.names()).join(same, on=HELD.names(), how="anti")
+    upsert_frame(
+        connection,
+        ExchangeEnergyRow,
+        new.select(
+            "asset_id",
+            "slot_start",
+            quantity=pl.lit(FORECAST),
+            energy_wh="exchange_wh",
+            read_at=pl.lit(now, dtype=INSTANT),
+            run_id=pl.lit(run_id),
+        ),
+    )
 
 
 def measured(connection: Connection, assets: list[str], *, start: datetime, end: datetime) -> pl.DataFrame:
@@ -121,38 +166,33 @@ def confirm(connection: Connection, pairs: pl.DataFrame, *, now: datetime) -> No
     """
     row = table_of(SubmissionRow)
     stands = (pl.col("carried_from") == pl.col("slot_start")) & matches("carried_wh", "exchange_wh")
-    proven = pairs.filter(pl.col("agrees") & pl.col("id").is_not_null())["id"].to_list()
-    proven += pairs.filter(stands)["carried_id"].to_list()
-    if not proven:
+    wanted = pairs.filter(pl.col("agrees") & (pl.col("state") != State.CONFIRMED.value)).select("id")
+    carried = pairs.filter(stands & (pl.col("carried_state") != State.CONFIRMED.value)).select(id="carried_id")
+    proven = pl.concat([wanted, carried]).unique("id").sort("id")
+    if proven.is_empty():
         return
-    # Spelled out: a statement executed for many rows at once takes no IN list.
-    unproven = or_(row.c.state == State.ACCEPTED, row.c.state == State.EXPIRED, row.c.state == State.SENDING)
-    connection.execute(
-        update(row)
-        .where(row.c.id == bindparam("row_id"), unproven, row.c.attempts > 0)
-        .values(state=State.CONFIRMED.value, confirmed_at=now, error="", leased_until=None),
-        [{"row_id": id_} for id_ in sorted(set(proven))],
-    )
+    unproven = row.c.state.in_((State.ACCEPTED.value, State.EXPIRED.value, State.SENDING.value))
+    with beside(connection, row, proven) as listed:
+        connection.execute(
+            update(row)
+            .where(row.c.id == listed.c.id, unproven, row.c.attempts > 0)
+            .values(state=State.CONFIRMED.value, confirmed_at=now, error="", leased_until=None)
+        )
 
 
 def close_agreeing(connection: Connection, pairs: pl.DataFrame, *, now: datetime) -> int:
-    """Close the open discrepancies of pairs that agree now; returns how many."""
+    """Close the standing discrepancies of pairs that agree now; returns how many."""
     row = table_of(DiscrepancyRow)
-    agreeing = pairs.filter(pl.col("agrees")).select(a="asset_id", s="slot_start").to_dicts()
-    if not agreeing:
+    stand = read_large(
+        connection, select(row.c.asset_id, row.c.slot_start).where(standing(row), row.c.quantity == FORECAST), KEY
+    )
+    mended = stand.join(pairs.filter("agrees"), on=KEY.names(), how="semi")
+    if mended.is_empty():
         return 0
-    still_open = (row.c.closed_at.is_(None), row.c.quantity == FORECAST)
-    count = select(func.count()).select_from(row).where(*still_open)
-    before: int = connection.execute(count).scalar_one()
-    if before:
-        connection.execute(
-            update(row)
-            .where(row.c.asset_id == bindparam("a"), row.c.slot_start == bindparam("s"), *still_open)
-            .values(closed_at=now),
-            agreeing,
-        )
-    after: int = connection.execute(count).scalar_one()
-    return before - after
+    with beside(connection, row, mended) as listed:
+        same = (row.c.asset_id == listed.c.asset_id, row.c.slot_start == listed.c.slot_start)
+        closed = update(row).where(*same, standing(row), row.c.quantity == FORECAST).values(closed_at=now)
+        return int(connection.execute(closed).rowcount)
 
 
 def write_discrepancies(
@@ -164,31 +204,36 @@ def write_discrepancies(
     run_id: str,
 ) -> None:
     """Write the discrepancies; one that stood already keeps the time it was opened."""
+    if not found:
+        return
     row = table_of(DiscrepancyRow)
-    opened: dict[tuple[str, datetime], datetime] = {
-        (one.asset_id, one.slot_start): one.opened_at
-        for one in connection.execute(
-            select(row.c.asset_id, row.c.slot_start, row.c.opened_at).where(row.c.closed_at.is_(None))
+    slots = [slot for _, slot in found]
+    query = select(row.c.asset_id, row.c.slot_start, row.c.opened_at).where(
+        standing(row), row.c.quantity == FORECAST, row.c.slot_start.between(min(slots), max(slots))
+    )
+    opened = read_large(connection, query, pl.Schema({**KEY, "opened_at": INSTANT}))
+    told = pl.DataFrame(
+        [(*key, one.diagnosis.value, one.evidence, one.repair) for key, one in found.items()],
+        schema={**KEY, "diagnosis": pl.String(), "evidence": pl.String(), "repair": pl.String()},
+        orient="row",
+    )
+    rows = (
+        pairs.filter(~pl.col("agrees"))
+        .join(told, on=KEY.names())
+        .join(opened, on=KEY.names(), how="left")
+        .sort(KEY.names())
+        .select(
+            "asset_id",
+            "slot_start",
+            "diagnosis",
+            "evidence",
+            "repair",
+            quantity=pl.lit(FORECAST),
+            expected_wh="wanted_wh",
+            exchange_wh="exchange_wh",
+            opened_at=pl.col("opened_at").fill_null(pl.lit(now, dtype=INSTANT)),
+            closed_at=pl.lit(None, dtype=INSTANT),
+            run_id=pl.lit(run_id),
         )
-    }
-    rows: list[dict[str, Any]] = []
-    for asset_id, slot_start, wanted_wh, exchange_wh in (
-        pairs.filter(~pl.col("agrees")).select("asset_id", "slot_start", "wanted_wh", "exchange_wh").iter_rows()
-    ):
-        finding = found[asset_id, slot_start]
-        rows.append(
-            {
-                "asset_id": asset_id,
-                "slot_start": slot_start,
-                "quantity": FORECAST,
-                "expected_wh": wanted_wh,
-                "exchange_wh": exchange_wh,
-                "diagnosis": finding.diagnosis.value,
-                "evidence": finding.evidence,
-                "repair": finding.repair,
-                "opened_at": opened.get((asset_id, slot_start), now),
-                "closed_at": None,
-                "run_id": run_id,
-            }
-        )
-    upsert_rows(connection, DiscrepancyRow, rows)
+    )
+    upsert_frame(connection, DiscrepancyRow, rows)

@@ -103,7 +103,7 @@ def _copied(connection: Connection, query: Select[Any], stored: pl.Schema, schem
         for column, kind in zip(rows.c, schema.values(), strict=True)
     ]
     # COPY takes no parameters, so they are written out.
-    written = select(*in_utc).compile(connection, compile_kwargs={"literal_binds": True})
+    written = str(select(*in_utc).compile(connection, compile_kwargs={"literal_binds": True})).replace("%%", "%")
     sql = f"COPY ({written}) TO STDOUT (FORMAT csv, NULL '{NULL}')"
     text = io.BytesIO()
     with _driver(connection).cursor() as cursor, cursor.copy(sql) as copied:
