@@ -86,6 +86,7 @@ def test_deployed_feed_run_by_a_worker_reaches_the_exchange(
                     "backfill",
                     "grid-fees",
                     "archive",
+                    "commission",
                     "listen",
                     "quality",
                 }
@@ -97,11 +98,12 @@ def test_deployed_feed_run_by_a_worker_reaches_the_exchange(
             assert schedules["grid-fees"][0]["schedule"]["interval"] == 900
             assert schedules["archive"][0]["schedule"]["cron"] == "20 3 * * *"
             assert schedules["quality"][0]["schedule"]["cron"] == "40 4 * * *"
+            assert schedules["commission"][0]["schedule"]["cron"] == "12 * * * *"
             told = doctor_on(server)
             assert told.count("with an active schedule") == 2
             assert "none is online in pool 'slotfeed'" in told
             # The schedules would start runs on a community that isn't there.
-            for name in ("feed", "reconcile", "grid-fees", "archive", "listen", "quality"):
+            for name in ("feed", "reconcile", "grid-fees", "archive", "commission", "listen", "quality"):
                 api.post(f"/deployments/{deployments[name]['id']}/pause_deployment").raise_for_status()
 
             assert "feed: its schedule is paused" in doctor_on(server)
