@@ -17,9 +17,17 @@ from pipelines.commission.told import rows_of, words_of
 from pipelines.commission.verdicts import AssetStanding
 from pipelines.report.daily import quality_in_words, quality_links
 from pipelines.report.findings import finding_rows
-from pipelines.report.rundown import MOST_ROWS, discrepancy_rows, feed_in_words, reconcile_in_words, submission_rows
+from pipelines.report.rundown import (
+    MOST_ROWS,
+    discrepancy_rows,
+    feed_in_words,
+    problems_in_words,
+    reconcile_in_words,
+    submission_rows,
+)
 from pipelines.report.upkeep import archive_in_words, archive_rows, fee_rows, fees_in_words
 from pipelines.validate.findings import list_findings
+from pipelines.watch import standing
 
 log = logging.getLogger("slotfeed")
 
@@ -71,6 +79,20 @@ async def leave_commission(run: Run, standings: Sequence[AssetStanding]) -> None
     words = words_of(run.community, run.summary, run.problems)
     rows = rows_of(standings, ZoneInfo(run.community.community.time_zone))[:MOST_ROWS]
     await _leave(run, "commission", words=words, rows=rows)
+
+
+async def leave_watch(run: Run) -> None:
+    """Leave what is wrong now."""
+    incidents = standing(run.store)
+    lines = [f"- **{f'{one.kind.value} {one.subject}'.strip()}**: {one.told}" for one in incidents]
+    lines = lines or ["- nothing is wrong"]
+    words = "\n".join([f"**{run.community.community.name}**", "", *lines, *problems_in_words(run.problems)])
+    rows: list[Mapping[str, Any]] = [
+        {"alarm": one.kind.value, "subject": one.subject, "since": f"{one.opened_at:%Y-%m-%d %H:%M} UTC"}
+        | {"seen": one.told, "what to do": one.remedy}
+        for one in incidents
+    ]
+    await _leave(run, "watch", words=words, rows=rows)
 
 
 async def _leave(

@@ -30,6 +30,7 @@ from flows.reconcile_cli import reconcile
 from flows.sandbox_cli import sandbox
 from flows.sources_cli import sources
 from flows.stopping import exit_on_sigterm
+from flows.watch_cli import watch
 from pipelines.clock import WallClock
 from pipelines.errors import ConfigurationError, IncompleteRun, Issue, Severity, SlotfeedError
 
@@ -47,6 +48,7 @@ app.command()(reconcile)
 app.command()(listen)
 app.command()(doctor)
 app.command()(commission)
+app.command()(watch)
 app.command()(quality)
 app.command()(findings)
 app.command()(checks)

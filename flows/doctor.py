@@ -102,7 +102,7 @@ async def examine(path: Path) -> list[Look]:
         return [*looks, Look(what="all else", found=Found.SKIPPED, told="the community file tells what to try")]
     folder = path.resolve().parent
     secrets = Secrets(folder)
-    looks += _disk(community, folder)
+    looks += disk_looks(community, folder)
     try:
         store = open_own_store(community, folder, secrets)
     except ConfigurationError as error:
@@ -126,7 +126,7 @@ def _answer(sources: int) -> str:
     return f"{'the source answers' if sources == 1 else f'all {sources} sources answer'} and have what the file names"
 
 
-def _disk(community: Community, folder: Path) -> list[Look]:
+def disk_looks(community: Community, folder: Path) -> list[Look]:
     """Room where the store's file and the pages are written; a database server's disk isn't this machine's."""
     places = {folder}
     if community.database.startswith("sqlite:///"):
@@ -177,7 +177,7 @@ async def _exchange(community: Community, secrets: Secrets, clock: Clock, store:
             ahead = client.http_clock.now() - clock.now()
             looks = [
                 fine("exchange", f"{section.base_url} takes the login"),
-                _skew(ahead, margin=community.margin),
+                skew_look(ahead, margin=community.margin),
                 _lead(kept_lead(store, simulation, now=client.http_clock.now())),
             ]
             found = await try_assets(community, client)
@@ -190,7 +190,7 @@ async def _exchange(community: Community, secrets: Secrets, clock: Clock, store:
         return [Look(what="exchange", found=Found.FAULT, told=str(error), remedy=remedy)]
 
 
-def _skew(ahead: timedelta, *, margin: timedelta) -> Look:
+def skew_look(ahead: timedelta, *, margin: timedelta) -> Look:
     """This machine's clock beside the exchange's; a run asks its own for which slot is the coming one."""
     seconds = abs(ahead.total_seconds())
     if abs(ahead) <= SAME_TIME:

@@ -19,7 +19,14 @@ from pipelines.clock import Clock, RunningClock, WallClock
 from pipelines.community import Community
 from pipelines.errors import IncompleteRun, SlotfeedError
 from pipelines.exchange import ExchangeClient, open_exchange
-from pipelines.settings import DATABASE_PASSWORD, EXCHANGE_PASSWORD, EXCHANGE_USERNAME, Secrets, source_password
+from pipelines.settings import (
+    DATABASE_PASSWORD,
+    DEAD_MANS_SWITCH,
+    EXCHANGE_PASSWORD,
+    EXCHANGE_USERNAME,
+    Secrets,
+    source_password,
+)
 from pipelines.store import Store, finish_run, kept_lead, start_run
 from pipelines.store.own import open_own_store
 
@@ -103,7 +110,7 @@ async def open_run(
     community = read_community(path)
     secrets = Secrets(path.parent)
     if FlowRunContext.get() is not None:
-        wanted = [*EXCHANGE_USERNAME, *EXCHANGE_PASSWORD, *DATABASE_PASSWORD]
+        wanted = [*EXCHANGE_USERNAME, *EXCHANGE_PASSWORD, *DATABASE_PASSWORD, *DEAD_MANS_SWITCH]
         wanted += [name for source in community.sources for name in source_password(source)]
         blocks = await secret_blocks(wanted, path.parent)
         secrets = Secrets(path.parent, elsewhere=blocks.get)
@@ -145,7 +152,7 @@ def _log_end_by(error: BaseException, run: Run) -> None:
         outcome, message = "stopped", f"by {run.stop.first.name}"
     else:
         outcome = "stopped" if isinstance(error, STOPPED) else "failed"
-    summary = run.summary | {"error": message}
+    summary = run.summary | {"error": message, "error_type": type(error).__name__}
     finish_run(run.store, run.run_id, outcome=outcome, summary=summary, now=run.clock.now())
 
 

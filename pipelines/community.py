@@ -166,6 +166,25 @@ class ReconcileSection(Strict):
     `slotfeed reconcile --repair` does it."""
 
 
+class WatchSection(Strict):
+    """When somebody is told that something is wrong, and who."""
+
+    silent_minutes: int = Field(default=120, ge=15, le=10_080)
+    """After so long without a reading a meter is silent."""
+
+    discrepancy_hours: int = Field(default=24, ge=1, le=720)
+    """After so long an open discrepancy is told."""
+
+    coverage_drop: float = Field(default=0.1, gt=0, le=1)
+    """So much less of a day measured than of the week before is told: a share of all slots."""
+
+    quota_left: float = Field(default=0.1, ge=0, lt=1)
+    """A vendor account's budget of a day or a month of which less is left is told: a share."""
+
+    notify: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")], ...] = ()
+    """Prefect blocks that carry messages, as type/name: slack-webhook/ops, sendgrid-email/manager."""
+
+
 class CommunitySection(Strict):
     """The community itself."""
 
@@ -457,6 +476,7 @@ class Community(Strict):
     estimation: EstimationSection = EstimationSection()
     quality: QualitySection = QualitySection()
     reconcile: ReconcileSection = ReconcileSection()
+    watch: WatchSection = WatchSection()
 
     archive: Name = "archive"
     """Folder of the exchange's results that are kept beyond its 90 days, beside the file."""

@@ -6,6 +6,7 @@ Names (NAME is the source's in capitals):
     SLOTFEED_DATABASE_PASSWORD                               of slotfeed's database, where its URL names a user
     SLOTFEED_SOURCE_<NAME>_PASSWORD                          of a source: its database's, where the URL names a user;
                                                              its vendor account's password, key or token
+    SLOTFEED_DEAD_MANS_SWITCH_URL                            asked after each watch; whoever knows it can keep it quiet
 """
 
 import os
@@ -24,6 +25,7 @@ from pipelines.private import not_private
 EXCHANGE_USERNAME = ("SLOTFEED_EXCHANGE_USERNAME", "API_CLIENT_USERNAME")
 EXCHANGE_PASSWORD = ("SLOTFEED_EXCHANGE_PASSWORD", "API_CLIENT_PASSWORD")
 DATABASE_PASSWORD = ("SLOTFEED_DATABASE_PASSWORD",)
+DEAD_MANS_SWITCH = ("SLOTFEED_DEAD_MANS_SWITCH_URL",)
 
 
 def source_password(source: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ Loc = tuple[str | int, ...]
 
 SECTIONS = (
     *("community", "exchange", "database", "allow_http", "sources", "estimation", "checks", "assets"),
-    *("grid_fees", "archive", "quality"),
+    *("grid_fees", "archive", "quality", "reconcile", "watch"),
 )
 """In the order in which findings are told."""
 

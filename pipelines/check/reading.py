@@ -20,6 +20,7 @@ NUMBER_FIELDS = frozenset(
     {"slot_length", "margin_s", "concurrency", "rated_power_kw", "interval", "sign", "scale", "overlap"}
     | {"settle", "latitude", "longitude", "assets_per_batch", "cents_per_kwh", "annual_kwh", "dials"}
     | {"low", "high", "linear_minutes", "like_day_weeks", "longest_days"}
+    | {"silent_minutes", "discrepancy_hours", "coverage_drop", "quota_left"}
 )
 """Keys whose value is a number; every other number in the file is somebody's identifier."""
 

@@ -21,6 +21,7 @@ from pipelines.store.tables import (
     SubmissionRow,
     Verdict,
 )
+from pipelines.store.watch_tables import IncidentRow
 
 __all__ = [
     "CHUNK",
@@ -36,6 +37,7 @@ __all__ = [
     "ForecastChoiceRow",
     "ForecastModelRow",
     "GapRow",
+    "IncidentRow",
     "MarketLeadRow",
     "QualityDayRow",
     "QuotaRow",

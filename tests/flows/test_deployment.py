@@ -1,15 +1,20 @@
 """prefect.yaml on a real local server: deployed, run once by a real worker, rows and artifacts read."""
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import yaml
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.blocks.system import Secret
 from sqlalchemy import func, select
 from sqlmodel import col
@@ -18,6 +23,7 @@ from flows.doctor_prefect import look_at_prefect
 from flows.local_prefect import PrefectServer, prefect_server
 from flows.secrets import block_name
 from pipelines.frames import State
+from pipelines.settings import DEAD_MANS_SWITCH
 from pipelines.store import RunRow, SubmissionRow
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +53,32 @@ def prefect(server: PrefectServer, *arguments: str) -> str:
 
 def run(server: PrefectServer, deployment: str, place: Place, *, at: str) -> None:
     prefect(server, "deployment", "run", deployment, "--param", f"community={place.file}", "--param", f"at={at}")
+
+
+@contextlib.contextmanager
+def recorder() -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """A server that takes everything and keeps it: its address, and what came."""
+    requests: list[dict[str, str]] = []
+
+    class Keep(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            length = int(self.headers.get("Content-Length", 0))
+            requests.append({"path": self.path, "body": self.rfile.read(length).decode()})
+            self.send_response(204)
+            self.end_headers()
+
+        do_POST = do_GET  # noqa: N815 - the server's name for it
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Keep)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", requests
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 def doctor_on(server: PrefectServer) -> str:
@@ -89,6 +121,7 @@ def test_deployed_feed_run_by_a_worker_reaches_the_exchange(
                     "commission",
                     "listen",
                     "quality",
+                    "watch",
                 }
             )
             schedules = {name: one["schedules"] for name, one in deployments.items()}
@@ -103,7 +136,7 @@ def test_deployed_feed_run_by_a_worker_reaches_the_exchange(
             assert told.count("with an active schedule") == 2
             assert "none is online in pool 'slotfeed'" in told
             # The schedules would start runs on a community that isn't there.
-            for name in ("feed", "reconcile", "grid-fees", "archive", "commission", "listen", "quality"):
+            for name in ("feed", "reconcile", "grid-fees", "archive", "commission", "listen", "quality", "watch"):
                 api.post(f"/deployments/{deployments[name]['id']}/pause_deployment").raise_for_status()
 
             assert "feed: its schedule is paused" in doctor_on(server)
@@ -132,10 +165,36 @@ def test_deployed_feed_run_by_a_worker_reaches_the_exchange(
             assert (pages / "report.html").is_file()
             assert (pages / "docs" / "index.html").is_file()
 
+            with recorder() as (url, requests):
+                with server.in_use():
+                    CustomWebhookNotificationBlock(
+                        name="ops",
+                        url=f"{url}/message",
+                        json_data={"text": "{{subject}}: {{body}}"},
+                        allow_private_urls=True,
+                    ).save("ops")  # type: ignore[unused-coroutine]
+                    Secret(value=f"{url}/alive/key-of-the-switch").save(block_name(DEAD_MANS_SWITCH[0]))  # type: ignore[call-arg,unused-coroutine]
+                with place.file.open("a") as file:
+                    file.write("\nwatch:\n  notify: [custom-webhook/ops]\n")
+                run(server, "watch/watch", place, at="2016-10-29T22:40:00Z")
+                prefect(server, "worker", "start", "--pool", "slotfeed", "--run-once")
+            assert len(completed(api)) == 3
+            [message, alive] = requests
+            assert message["path"] == "/message"
+            assert "LV1.111 community: " in message["body"]
+            assert "feed.missing\\n  the last was at 2016-10-29 21:47 UTC\\n  -> See that Prefect's" in message["body"]
+            assert alive["path"] == "/alive/key-of-the-switch"
+            artifacts = {one["key"]: one for one in api.post("/artifacts/filter", json={}).json()}
+            assert "**feed.missing**: the last was at" in artifacts["watch-summary"]["data"]
+            told = api.post("/events/filter", json={"filter": {"event": {"prefix": ["slotfeed."]}}}).json()["events"]
+            assert "slotfeed.feed.missing.began" in [event["event"] for event in told]
+            assert "key-of-the-switch" not in str(artifacts) + str(told)
+
     with place.store() as store, store.reading() as connection:
         state = col(SubmissionRow.state)
         assert connection.execute(select(state, func.count()).group_by(state)).all() == [(State.ACCEPTED, 36)]
         assert connection.execute(select(col(RunRow.command), col(RunRow.outcome))).all() == [
             ("feed", "ok"),
             ("quality", "ok"),
+            ("watch", "ok"),
         ]
