@@ -15,6 +15,10 @@ from pipelines.store.asked import asked
 CHUNK = timedelta(days=7)
 """A long history is converted a week at a time, each week committed by itself."""
 
+RUNS_INTO = timedelta(hours=1)
+"""How long before a stretch spans are looked for that run into it. Ours: a clock that is off by so much makes spans
+overlap; a few seeks a stream."""
+
 LOADED = pl.Schema(
     {
         "stream_id": pl.String(),
@@ -140,14 +144,38 @@ def _neighbour(stream_id: object, instant: object, *, before: bool, inclusive: b
     return nearest
 
 
+def _running_into(stream_id: object, instant: object, earliest: object) -> ScalarSelect[datetime]:
+    """The first usable span that begins before `instant` and ends after it: it decides where the next ones begin."""
+    other = table_of(ReadingRow).alias()
+    first: ScalarSelect[datetime] = (
+        select(func.min(other.c.ts))
+        .where(
+            other.c.stream_id == stream_id,
+            other.c.ts >= earliest,
+            other.c.ts < instant,
+            other.c.ts_end > instant,
+            other.c.verdict.in_(USABLE),
+        )
+        .scalar_subquery()
+    )
+    return first
+
+
 def _within(connection: Connection, bounds: list[tuple[str, datetime, datetime]]) -> Select[tuple[object, ...]]:
     table = table_of(ReadingRow)
+    instant = table.c.ts.type
     wanted = asked(
-        connection, {"stream_id": table.c.stream_id.type, "a": table.c.ts.type, "b": table.c.ts.type}, bounds
+        connection,
+        {"stream_id": table.c.stream_id.type, "a": instant, "hour_before": instant, "b": instant},
+        [(stream_id, a, a - RUNS_INTO, b) for stream_id, a, b in bounds],
     )
     widened = select(
         wanted.c.stream_id,
-        func.coalesce(_neighbour(wanted.c.stream_id, wanted.c.a, before=True, inclusive=True), wanted.c.a).label("a"),
+        func.coalesce(
+            _running_into(wanted.c.stream_id, wanted.c.a, wanted.c.hour_before),
+            _neighbour(wanted.c.stream_id, wanted.c.a, before=True, inclusive=True),
+            wanted.c.a,
+        ).label("a"),
         func.coalesce(_neighbour(wanted.c.stream_id, wanted.c.b, before=False, inclusive=True), wanted.c.b).label("b"),
     ).cte("widened")
     return (

@@ -139,7 +139,13 @@ def _unlike_truth(world: World) -> Iterator[Violation]:
     """Whole measured slots whose energy isn't what really flowed."""
     states = {
         asset.asset_id: max(
-            (abs(r["value"]) for r in world.readings if r["kind"] == "register" and r["stream_id"] in ids), default=0.0
+            # What was refused says nothing of how finely the others can tell.
+            (
+                abs(r["value"])
+                for r in world.readings
+                if r["kind"] == "register" and r["stream_id"] in ids and r["verdict"] in USABLE
+            ),
+            default=0.0,
         )
         for asset in world.community.assets
         if (ids := {stream.stream_id for stream in asset.streams})
