@@ -15,6 +15,7 @@ from prefect.exceptions import PrefectException
 from flows.session import Run
 from pipelines.commission.told import rows_of, words_of
 from pipelines.commission.verdicts import AssetStanding
+from pipelines.plain import in_markdown
 from pipelines.report.daily import quality_in_words, quality_links
 from pipelines.report.findings import finding_rows
 from pipelines.report.rundown import (
@@ -27,7 +28,7 @@ from pipelines.report.rundown import (
 )
 from pipelines.report.upkeep import archive_in_words, archive_rows, fee_rows, fees_in_words
 from pipelines.validate.findings import list_findings
-from pipelines.watch import standing
+from pipelines.watch import headline, standing
 
 log = logging.getLogger("slotfeed")
 
@@ -84,9 +85,10 @@ async def leave_commission(run: Run, standings: Sequence[AssetStanding]) -> None
 async def leave_watch(run: Run) -> None:
     """Leave what is wrong now."""
     incidents = standing(run.store)
-    lines = [f"- **{f'{one.kind.value} {one.subject}'.strip()}**: {one.told}" for one in incidents]
+    lines = [f"- **{in_markdown(headline(one))}**: {in_markdown(one.told)}" for one in incidents]
     lines = lines or ["- nothing is wrong"]
-    words = "\n".join([f"**{run.community.community.name}**", "", *lines, *problems_in_words(run.problems)])
+    name = in_markdown(run.community.community.name)
+    words = "\n".join([f"**{name}**", "", *lines, *problems_in_words(run.problems)])
     rows: list[Mapping[str, Any]] = [
         {"alarm": one.kind.value, "subject": one.subject, "since": f"{one.opened_at:%Y-%m-%d %H:%M} UTC"}
         | {"seen": one.told, "what to do": one.remedy}

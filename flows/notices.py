@@ -9,7 +9,8 @@ from prefect.blocks.core import Block
 from prefect.events import emit_event
 
 from pipelines.community import Community
-from pipelines.watch import Incident
+from pipelines.plain import plain
+from pipelines.watch import Incident, headline
 
 BEGAN, ENDED = "began", "ended"
 SHOWN = 20
@@ -65,13 +66,11 @@ def message(community: Community, incidents: Sequence[Incident]) -> tuple[str, s
     began = [one for one in incidents if one.closed_at is None]
     ended = [one for one in incidents if one.closed_at is not None]
     counts = [f"{len(part)} {word}" for part, word in ((began, BEGAN), (ended, ENDED)) if part]
-    lines = [line for one in began[:SHOWN] for line in (_headline(one), f"  {one.told}", f"  -> {one.remedy}")]
-    lines += [f"Ended: {_headline(one)}, since {one.opened_at:%Y-%m-%d %H:%M} UTC" for one in ended[:SHOWN]]
+    lines = [
+        line for one in began[:SHOWN] for line in (plain(headline(one)), f"  {plain(one.told)}", f"  -> {one.remedy}")
+    ]
+    lines += [f"Ended: {plain(headline(one))}, since {one.opened_at:%Y-%m-%d %H:%M} UTC" for one in ended[:SHOWN]]
     more = max(0, len(began) - SHOWN) + max(0, len(ended) - SHOWN)
     if more:
         lines.append(f"and {more} more: slotfeed watch")
     return f"slotfeed, {community.community.name}: {', '.join(counts)}", "\n".join(lines)
-
-
-def _headline(incident: Incident) -> str:
-    return f"{incident.kind.value} {incident.subject}".strip()

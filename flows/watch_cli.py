@@ -44,6 +44,8 @@ def watch(community: File = Path("community.yaml"), at: At = None, as_json: AsJs
 
 
 def _show(incidents: "list[Incident]", *, as_json: bool) -> None:
+    from pipelines.watch import headline
+
     if as_json:
         screens.show_json(
             {
@@ -63,7 +65,7 @@ def _show(incidents: "list[Incident]", *, as_json: bool) -> None:
     if not incidents:
         screens.out.print("[green]Nothing is wrong that the watch knows[/]")
     for one in incidents:
-        place = escape(f"{one.kind.value} {one.subject}".strip())
+        place = escape(headline(one))
         since = f"since {one.opened_at:%Y-%m-%d %H:%M} UTC"
         screens.out.print(f"[red]{place}[/], {since}: {escape(one.told)}", soft_wrap=True)
         screens.out.print(f"  [dim]->[/] {escape(one.remedy)}", soft_wrap=True)

@@ -15,6 +15,7 @@ from pipelines.collect.people import quotas
 from pipelines.collect.run import Opening
 from pipelines.errors import SlotfeedError
 from pipelines.exchange import open_exchange
+from pipelines.hosts import refuse_clear
 from pipelines.settings import DEAD_MANS_SWITCH, EXCHANGE_PASSWORD, EXCHANGE_USERNAME
 from pipelines.tls import tls_context
 from pipelines.watch import Alarm, Kind, WatchSummary, mark_told, untold
@@ -60,6 +61,7 @@ async def vouch(run: Run) -> None:
     url = run.secrets.find(DEAD_MANS_SWITCH)
     if url is None or FlowRunContext.get() is None:
         return
+    refuse_clear(url.get_secret_value(), run.community.allow_http, where="the dead man's switch")
     try:
         async with httpx.AsyncClient(verify=tls_context(), timeout=PATIENCE_S) as client:
             response = await client.get(url.get_secret_value())
@@ -110,6 +112,7 @@ async def _clock(run: Run) -> list[Alarm]:
             password=run.secrets.need(EXCHANGE_PASSWORD, purpose="the exchange's password"),
             clock=run.clock,
             concurrency=1,
+            allow_http=run.community.allow_http,
         ) as client:
             await client.ask_time()
             found = skew_look(client.http_clock.now() - run.clock.now(), margin=run.community.margin)

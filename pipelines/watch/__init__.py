@@ -1,7 +1,7 @@
 """Whether somebody must act: what is wrong now and since when; each trouble an incident with its beginning and end."""
 
 from pipelines.watch.alarms import Alarm, Kind
-from pipelines.watch.incidents import Incident, mark_told, standing, untold
+from pipelines.watch.incidents import Incident, headline, mark_told, standing, untold
 from pipelines.watch.run import WatchSummary, watch
 
-__all__ = ["Alarm", "Incident", "Kind", "WatchSummary", "mark_told", "standing", "untold", "watch"]
+__all__ = ["Alarm", "Incident", "Kind", "WatchSummary", "headline", "mark_told", "standing", "untold", "watch"]

@@ -32,6 +32,11 @@ class Incident:
         return REMEDIES[self.kind]
 
 
+def headline(incident: Incident) -> str:
+    """Its kind and what it is about: `asset.silent asset 'Flat 3' (uuid)`."""
+    return f"{incident.kind.value} {incident.subject}".strip()
+
+
 def settle(connection: Connection, alarms: Iterable[Alarm], *, now: datetime, run_id: str) -> None:
     """Open an incident for each new alarm, keep those that stand, and end those that have been away for a while.
 
