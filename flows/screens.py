@@ -36,6 +36,9 @@ err = _Screen(stderr=True, highlight=False)
 SLOTS_SHOWN = 3
 """Slots of one asset and cause that are printed; of the rest it says how many."""
 
+ASSETS_APART = 3
+"""So many assets with the same cause are printed each by itself."""
+
 
 def show_issues(issues: Iterable[Issue]) -> None:
     """Each finding on its own: what, where, what would be right."""
@@ -92,7 +95,7 @@ def show_rows(title: str, rows: Iterable[Mapping[str, Any]], *, empty: str) -> N
 
 
 def show_discrepancies(rows: Sequence[Mapping[str, Any]], *, with_remedy: bool = True) -> None:
-    """Open discrepancies as `discrepancy_rows` gives them: those of an asset with the same cause together.
+    """Open discrepancies as `discrepancy_rows` gives them, by cause, and by asset where only few have the cause.
 
     Args:
         rows: newest slot first.
@@ -101,19 +104,30 @@ def show_discrepancies(rows: Sequence[Mapping[str, Any]], *, with_remedy: bool =
     if not rows:
         out.print("[green]No discrepancy is open[/]")
         return
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault((row["asset"], row["diagnosis"]), []).append(row)
     out.print(f"[bold]Open discrepancies[/] (the newest {len(rows):,})")
-    for (asset, diagnosis), same in groups.items():
-        out.print(f"  [yellow]{diagnosis}[/] [bold]{escape(asset)}[/]: {counted(len(same), 'slot')}")
+    for same in _by_cause(rows):
+        first, assets = same[0], len({row["asset"] for row in same})
+        whose = escape(first["asset"]) if assets == 1 else f"{assets:,} assets"
+        out.print(f"  [yellow]{first['diagnosis']}[/] [bold]{whose}[/]: {counted(len(same), 'slot')}")
         for row in same[:SLOTS_SHOWN]:
-            out.print(f"    {row['slot']}: should be {_wh(row['expected_wh'])}, exchange has {_wh(row['exchange_wh'])}")
+            place = row["slot"] if assets == 1 else escape(f"{row['asset']}, {row['slot']}")
+            out.print(f"    {place}: should be {_wh(row['expected_wh'])}, exchange has {_wh(row['exchange_wh'])}")
         if len(same) > SLOTS_SHOWN:
             out.print(f"    and {len(same) - SLOTS_SHOWN:,} more, back to {same[-1]['slot']}")
-        out.print(f"    {escape(same[0]['evidence'])}", soft_wrap=True)
+        out.print(f"    {escape(first['evidence'])}", soft_wrap=True)
         if with_remedy:
-            out.print(f"    [dim]->[/] {escape(same[0]['what to do'])}", soft_wrap=True)
+            out.print(f"    [dim]->[/] {escape(first['what to do'])}", soft_wrap=True)
+
+
+def _by_cause(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    causes: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
+    for row in rows:
+        causes.setdefault(row["diagnosis"], {}).setdefault(row["asset"], []).append(row)
+    groups = []
+    for diagnosis, by_asset in causes.items():
+        few = len(by_asset) <= ASSETS_APART
+        groups += list(by_asset.values()) if few else [[row for row in rows if row["diagnosis"] == diagnosis]]
+    return groups
 
 
 def _wh(energy_wh: float | None) -> str:

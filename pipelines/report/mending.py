@@ -59,12 +59,19 @@ def _lost(repair: Mapping[str, Any]) -> str:
 
 
 def _instructions(repair: Mapping[str, Any], zone: ZoneInfo) -> list[str]:
-    told = [_instruction(one, zone) for one in repair["instructions"][:TOLD]]
-    if not told:
-        return []
-    if more := repair["instructions_in_all"] - len(told):
-        told.append(f"- and {more:,} more: `slotfeed report` tells them all")
-    return ["", "Waiting for a person:", "", *told]
+    waiting = [one for one in repair["instructions"] if not one["over"]]
+    over = [one for one in repair["instructions"] if one["over"]]
+    lines = []
+    if over:
+        passed = [
+            f"{in_markdown(one['asset'])} {one['cause']} ({counted(one['slots'], 'slot')})" for one in over[:TOLD]
+        ]
+        lines.append(f"- over by now, later slots agree: {'; '.join(passed)}")
+    if waiting:
+        lines += ["", "Waiting for a person:", "", *(_instruction(one, zone) for one in waiting[:TOLD])]
+    if more := len(waiting[TOLD:]) + len(over[TOLD:]) + repair["instructions_in_all"] - len(repair["instructions"]):
+        lines.append(f"- and {more:,} more: `slotfeed report` tells them all")
+    return lines
 
 
 def _instruction(one: Mapping[str, Any], zone: ZoneInfo) -> str:

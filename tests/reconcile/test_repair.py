@@ -232,6 +232,24 @@ async def test_what_the_exchange_keeps_refusing_is_left_to_a_person_until_it_say
     assert (await send(world)).accepted == 2
 
 
+async def test_many_sent_again_at_once_for_nothing_count_as_one_try(
+    make_light_world: MakeWorld, noon: datetime
+) -> None:
+    """The exchange takes one and refuses the next ones: the asset isn't given up for that."""
+    world = make_light_world("sdk")
+    world.clock.set(noon + 30 * SLOT)
+    refused = {"state": State.REJECTED.value, "attempts": 1, "sent_at": noon + 21 * SLOT}
+    for number in range(20):
+        measure(world, noon + number * SLOT, 100.0, **refused)
+    measure(world, noon + 20 * SLOT, 1.0, state=State.ACCEPTED.value, accepted_at=noon + 22 * SLOT)
+    refuse(world, "load-1")
+    assert mend(world).resent == 20
+    await send(world)
+    assert mend(world).held == {"sent again and refused; tried once more later": 20}
+    world.clock.set(world.clock.now() + timedelta(hours=1))
+    assert mend(world).resent_by == {"refused; tried whether the cause is gone": 1}
+
+
 async def test_a_value_that_is_refused_for_itself_is_tried_four_times(
     make_light_world: MakeWorld, noon: datetime
 ) -> None:
@@ -455,8 +473,32 @@ async def test_a_day_of_one_cause_is_one_instruction(make_light_world: MakeWorld
     first, second = mend(world, act=False).instructions
     assert (first.asset, first.cause, first.slots, first.wrong_wh) == ("LOAD-1", "unit factor of the hour", 96, 2880.0)
     assert (first.first, first.last, first.evidence, first.words) == (noon, noon + 95 * SLOT, "95", "see `unit`")
+    assert not first.over
     # What lies with no asset is told once for all.
     assert (second.asset, second.cause, second.slots) == ("2 assets", "late", 192)
+
+
+async def test_what_is_over_is_told_as_over(make_light_world: MakeWorld, noon: datetime) -> None:
+    world = make_light_world("sdk")
+    world.clock.set(noon + 9 * SLOT)
+    differ(world, noon, 10.0, 0.0, diagnosis="refused")
+    world.submit("load-1", noon + SLOT, 1.0, state=State.CONFIRMED.value)
+    assert [(one.cause, one.over) for one in mend(world).instructions] == [("refused", True)]
+    differ(world, noon + 2 * SLOT, 10.0, 0.0, diagnosis="refused")
+    assert [(one.slots, one.over) for one in mend(world).instructions] == [(2, False)]
+
+
+async def test_many_assets_with_one_cause_share_an_instruction(make_light_world: MakeWorld, noon: datetime) -> None:
+    world = make_light_world("sdk")
+    asset = world.community.assets[0]
+    more = [asset.model_copy(update={"uuid": f"more-{number}", "name": f"More {number}"}) for number in range(30)]
+    world.community = world.community.model_copy(update={"assets": (*world.community.assets, *more)})
+    world.clock.set(noon + 9 * SLOT)
+    for number in range(30):
+        differ(world, noon, 10.0, 0.0, asset_id=f"more-{number}", diagnosis="sign", repair=f"Look at {number}")
+    (told,) = mend(world).instructions
+    assert (told.asset, told.slots, told.wrong_wh) == ("30 assets", 30, 300.0)
+    assert told.words == "Look at 0; the same for the 29 others"
 
 
 async def test_ten_thousand_at_once(make_world: MakeWorld, noon: datetime) -> None:

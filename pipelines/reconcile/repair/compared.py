@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, Table, and_, func, select
 
 from pipelines.community import Community
-from pipelines.frames import Quantity
-from pipelines.store import DiscrepancyRow, ExchangeEnergyRow, table_of
+from pipelines.frames import Quantity, State
+from pipelines.store import DiscrepancyRow, ExchangeEnergyRow, SubmissionRow, table_of
 from pipelines.store.discrepancies import still_open
 
 VALUE_SETTLES = timedelta(hours=12)
@@ -42,6 +42,22 @@ def settled(slot_end: datetime, *, has_result: bool, read_at: datetime | None, n
     if has_result:
         return now >= slot_end + VALUE_SETTLES
     return now >= slot_end + AT_LAST or (read_at is not None and read_at >= slot_end + RESULT_SETTLES)
+
+
+def newest_confirmed(connection: Connection, asset_id: str) -> datetime | None:
+    """The newest slot of which the exchange was seen to use what it was told."""
+    row = table_of(SubmissionRow)
+    newest: datetime | None = connection.execute(
+        select(row.c.slot_start)
+        .where(
+            row.c.asset_id == asset_id,
+            row.c.quantity == Quantity.FORECAST.value,
+            row.c.state == State.CONFIRMED.value,
+        )
+        .order_by(row.c.slot_start.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    return newest
 
 
 def oldest_awaited(connection: Connection, community: Community, *, now: datetime) -> datetime | None:

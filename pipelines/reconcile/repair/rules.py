@@ -82,9 +82,7 @@ def choose(failed: Sequence[Failed], *, taken_at: datetime | None, now: datetime
         else:
             found.again.append((one, Why.TAKEN_SINCE if one.refused else Why.NEVER_SENT))
     unproven.sort(key=lambda one: one.slot_start, reverse=True)
-    tries = sum(one.resends for one in unproven)
-    last = max((one.resent_at for one in unproven if one.resent_at is not None), default=None)
-    hold = None if regardless else _wait(tries, last, now)
+    hold = None if regardless else _wait(*_rounds(unproven), now)
     if unproven and not found.again and hold is None:
         found.again.append((unproven.pop(0), Why.TRIED))
     found.held += [(one, hold or Hold.ALONE) for one in unproven]
@@ -92,7 +90,15 @@ def choose(failed: Sequence[Failed], *, taken_at: datetime | None, now: datetime
 
 
 def _taken_since(one: Failed, taken_at: datetime | None) -> bool:
-    return taken_at is not None and one.sent_at is not None and taken_at > one.sent_at
+    return taken_at is not None and one.sent_at is not None and taken_at >= one.sent_at
+
+
+def _rounds(unproven: Sequence[Failed]) -> tuple[int, datetime | None]:
+    """How often values of an asset were sent again for nothing, many at once counting once, and when last."""
+    moments = {one.resent_at for one in unproven if one.resent_at is not None}
+    if not moments:
+        return 0, None
+    return len(moments) + max(one.resends for one in unproven) - 1, max(moments)
 
 
 def _wait(resends: int, last: datetime | None, now: datetime) -> Hold | None:

@@ -15,6 +15,7 @@ from pipelines.community import Community
 from pipelines.exchange import PROTOCOLS
 from pipelines.frames import Quantity, State
 from pipelines.reconcile.names import Diagnosis
+from pipelines.reconcile.repair.compared import newest_confirmed
 from pipelines.reconcile.repair.failed import as_failed, columns, newer_exists
 from pipelines.reconcile.repair.rules import MOST_RESENDS, Failed, Why
 from pipelines.reconcile.standing import FURTHEST
@@ -86,23 +87,7 @@ def _spans(connection: Connection, community: Community, *, now: datetime) -> Ma
             slots[asset_id].append(slot_start)
     found = {}
     for asset_id, own in slots.items():
-        again = _used_again(connection, asset_id)
+        again = newest_confirmed(connection, asset_id)
         if over := [slot for slot in own if again is not None and slot < again]:
             found[asset_id] = joined((slot - length, slot + length) for slot in over)
     return found
-
-
-def _used_again(connection: Connection, asset_id: str) -> datetime | None:
-    """The newest slot of which the exchange has used what it was told."""
-    row = table_of(SubmissionRow)
-    newest: datetime | None = connection.execute(
-        select(row.c.slot_start)
-        .where(
-            row.c.asset_id == asset_id,
-            row.c.quantity == Quantity.FORECAST.value,
-            row.c.state == State.CONFIRMED.value,
-        )
-        .order_by(row.c.slot_start.desc())
-        .limit(1)
-    ).scalar_one_or_none()
-    return newest
