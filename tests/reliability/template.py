@@ -175,11 +175,16 @@ class Template:
 
 
 @contextlib.contextmanager
-def open_template() -> Iterator[Template]:
-    """A template, ready."""
+def open_template(*more: str) -> Iterator[Template]:
+    """A template, ready.
+
+    Args:
+        more: libraries that it imports besides; `prefect.main` takes Prefect's settings from the environment as it is
+            now, so that runs can't have their own.
+    """
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.reliability.template"],
+        [sys.executable, "-m", "tests.reliability.template", *more],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.PIPE,
@@ -292,7 +297,7 @@ def _tell(**told: int) -> None:
 
 
 if __name__ == "__main__":
-    for library in LIBRARIES:
+    for library in (*LIBRARIES, *sys.argv[1:]):
         importlib.import_module(library)
     # A fork takes over one thread alone: what another has locked stays locked in it.
     threads = sorted(path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm"))
