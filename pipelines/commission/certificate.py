@@ -52,8 +52,8 @@ def make_document(
     measurements: Mapping[str, int] | None,
     earlier_open: int,
     now: datetime,
-) -> tuple[dict[str, Any], list[list[Any]]]:
-    """The document of a newly proven asset, and the rows it rests on.
+) -> dict[str, Any]:
+    """The document of a newly proven asset.
 
     Args:
         community: the file.
@@ -75,7 +75,7 @@ def make_document(
     )
     digest = digest_of(asset.asset_id, rows)
     known = local.filter(pl.col("slot_start") >= start, pl.col("slot_start") < end)
-    document = {
+    return {
         "format": FORMAT,
         "number": _number(asset, digest, now),
         "slotfeed": version("slotfeed"),
@@ -111,7 +111,6 @@ def make_document(
         "earlier_open": earlier_open,
         "digest": digest,
     }
-    return document, rows
 
 
 def _number(asset: Asset, digest: str, now: datetime) -> str:

@@ -167,12 +167,14 @@ def _differs(found: Difference, zone: ZoneInfo, *, more: str) -> Standing:
 
 def _collecting(streak: Streak, terms: Terms, zone: ZoneInfo) -> Standing:
     enough = streak.good >= terms.slots
-    energies = f"{streak.energies} of {terms.energies} different energies above zero"
     if enough and streak.energies >= terms.energies:
         until = local_text(streak.last_good, zone)
         told = f"{counted(streak.good, 'slot')} in a row confirmed, {streak.energies} different energies, up to {until}"
         return Standing(step=Step.CONFIRMED, mark=Mark.STANDS, told=told)
-    told = f"{streak.good} of {terms.slots} slots in a row confirmed, {energies}"
+    told = f"{streak.good} slots" if enough else f"{streak.good} of {terms.slots} slots"
+    told += " in a row confirmed"
+    if streak.energies < terms.energies:
+        told += f", {streak.energies} of {terms.energies} different energies above zero"
     if streak.broken_by is not None:
         when = local_text(streak.broken_by.slot_start, zone)
         told += f"; the last that differed was {when}: {streak.broken_by.diagnosis}"

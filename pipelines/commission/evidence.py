@@ -188,11 +188,15 @@ def measurements(connection: Connection, asset_ids: Sequence[str], *, since: dat
     return _newest(read_frame(connection, query, schema)).drop("version")
 
 
-def has_run(connection: Connection, *commands: str) -> bool:
-    """Whether one of these commands has ever run to its end."""
+def last_feed(connection: Connection) -> datetime | None:
+    """Logical time of the newest feed or backfill that ran to its end; None: there was none."""
     row = table_of(RunRow)
-    query = select(row.c.run_id).where(row.c.command.in_(commands), row.c.finished_at.is_not(None)).limit(1)
-    return connection.execute(query).first() is not None
+    newest: datetime | None = connection.execute(
+        select(func.max(row.c.logical_time)).where(
+            row.c.command.in_(("feed", "backfill")), row.c.finished_at.is_not(None)
+        )
+    ).scalar_one()
+    return newest
 
 
 def newest_compared(connection: Connection, *, now: datetime) -> datetime | None:

@@ -26,7 +26,6 @@ class Issued:
 
     asset_id: str
     document: Mapping[str, Any]
-    rows: Sequence[Sequence[Any]]
     period_start: datetime
     period_end: datetime
 

@@ -35,6 +35,7 @@ STATISTICAL = frozenset(
 DARK_SHARE = 0.01
 """Share of a PV plant's energy that may lie in the dark, with the sun 6 degrees below the horizon (ours)."""
 
+_FEED_REMEDY = "Run `slotfeed feed`, or start the worker of the deployment `feed`"
 _STREAM_REMEDY = (
     "In community.yaml look at the `device` and `register` of its streams; `slotfeed sources list` has them"
 )
@@ -48,14 +49,19 @@ class Look:
     terms: Terms
     now: datetime
     told: Mapping[str, Told]
-    has_fed: bool
-    """A feed or backfill has run since there is a store."""
+    last_feed: datetime | None
+    """Logical time of the newest feed or backfill; None: there was none."""
 
     settles: Mapping[str, timedelta]
     """Source -> what its vendor takes to tell a reading."""
 
     dark: frozenset[datetime]
     """Slots throughout which it is dark at the community's place."""
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """For words."""
+        return ZoneInfo(self.community.community.time_zone)
 
 
 def dark_slots(community: Community, start: datetime, end: datetime) -> frozenset[datetime]:
@@ -204,12 +210,12 @@ def _never(asset: Asset, look: Look) -> Standing | None:
     missing = [stream for stream in asset.streams if stream.stream_id not in look.told]
     if not missing:
         return None
-    if not look.has_fed:
+    if look.last_feed is None:
         return Standing(
             step=Step.PLAUSIBLE,
             mark=Mark.WAITS,
             told="nothing was collected yet: no feed has run",
-            remedy="Run `slotfeed feed`, or start the worker of the deployment `feed`",
+            remedy=_FEED_REMEDY,
         )
     names = ", ".join(stream.stream_id for stream in missing)
     told = f"no reading has come yet of {names} (source/device/register)"
@@ -227,9 +233,12 @@ def _silent(asset: Asset, slots: Slots | None, look: Look) -> Standing | None:
             late.append((position, stream))
     if not late:
         return None
+    if look.last_feed is not None and look.now - look.last_feed > SILENT:
+        # Whoever isn't asked can't tell.
+        told = f"nothing was collected after {local_text(look.last_feed, look.zone)}: no feed has run since"
+        return _blocked(told, cause="no feed runs", remedy=_FEED_REMEDY, since=look.last_feed)
     since, stream = min(late, key=lambda one: one[0])
-    zone = ZoneInfo(look.community.community.time_zone)
-    told = f"{stream.stream_id} (source/device/register) is silent since {local_text(since, zone)}"
+    told = f"{stream.stream_id} (source/device/register) is silent since {local_text(since, look.zone)}"
     remedy = f"See that meter {stream.device} and the way from it to source '{stream.source}' work"
     return _blocked(told, cause="silent", remedy=remedy, since=since)
 

@@ -15,7 +15,7 @@ from pipelines.commission.evidence import (
     Evidence,
     broken_certificates,
     differing_slots,
-    has_run,
+    last_feed,
     live_since,
     measurements,
     newest_compared,
@@ -80,7 +80,7 @@ class Walk:
             terms=terms,
             now=now,
             told=streams_told(connection),
-            has_fed=has_run(connection, "feed", "backfill"),
+            last_feed=last_feed(connection),
             settles=settle_times(community),
             dark=dark_slots(community, self.since, floor),
         )
@@ -135,7 +135,7 @@ class Walk:
             self._surroundings.configured(asset),
             self._surroundings.reachable(asset),
             plausible(asset, found.slots.get(key), self._look),
-            delivered(found.due.get(key), now=now, zone=zone, has_fed=self._look.has_fed),
+            delivered(found.due.get(key), now=now, zone=zone, has_fed=self._look.last_feed is not None),
             confirmation,
         )
         seen.standings.append(judge(asset, steps, certified, seen.changes.get(key), now=now))
@@ -173,7 +173,7 @@ class Walk:
             start, end = slots[0], slots[-1] + self._length
             own = told.get(asset.asset_id)
             states = {} if own is None else _states(own, start, end)
-            document, hashed = make_document(
+            document = make_document(
                 self._community,
                 asset,
                 run,
@@ -183,9 +183,7 @@ class Walk:
                 earlier_open=sum(slot < start for slot in differing.get(asset.asset_id, ())),
                 now=self._now,
             )
-            issued.append(
-                Issued(asset_id=asset.asset_id, document=document, rows=hashed, period_start=start, period_end=end)
-            )
+            issued.append(Issued(asset_id=asset.asset_id, document=document, period_start=start, period_end=end))
         return issued
 
 

@@ -129,3 +129,12 @@ def test_a_new_asset_waits_for_its_first_day(sqlite_store: Store) -> None:
         Mark.WAITS,
         "20 of 96 slots so far, 20 of them whole and without a finding",
     )
+
+
+def test_where_no_feed_runs_the_meter_isnt_blamed(sqlite_store: Store) -> None:
+    history = History(sqlite_store, now=NOON - timedelta(hours=5))
+    history.day("a", energies(96))
+    history.now = NOON
+    found = step_3(history)
+    assert (found.mark, found.cause, found.since) == (Mark.BLOCKED, "no feed runs", NOON - timedelta(hours=5))
+    assert found.told == "nothing was collected after Mon 02 Mar 2026 08:00 CET: no feed has run since"

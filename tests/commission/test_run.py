@@ -89,7 +89,7 @@ def test_what_differs_breaks_the_row_and_blocks_while_it_is_the_newest(sqlite_st
     one, other = walk().standings
     assert told_of(walk()) == {"A": ("collecting", "confirmed", ""), "B": ("blocked", "confirmed", "sign")}
     assert one.before is not None
-    assert one.before.told.startswith("35 of 96 slots in a row confirmed, 35 of 4 different")
+    assert one.before.told.startswith("35 of 96 slots in a row confirmed; the last")
     assert "the last that differed was Mon 02 Mar 2026 03:30 CET: late" in one.before.told
     assert other.before is not None
     assert (other.before.remedy, other.before.since) == ("mend sign", start + 95 * SLOT)
@@ -247,7 +247,7 @@ def test_a_certificate_over_fewer_slots_than_are_asked_gives_way_to_one_over_eno
 def test_of_two_walks_at_once_one_certificate_holds(store: Store) -> None:
     def issue(number: str) -> Issued:
         document = {"number": number, "slots": 96, "digest": "d"}
-        return Issued(asset_id="a", document=document, rows=[], period_start=NOON, period_end=NOON)
+        return Issued(asset_id="a", document=document, period_start=NOON, period_end=NOON)
 
     for number in ("first", "second"):
         with store.writing() as connection:
