@@ -3,22 +3,21 @@
 import asyncio
 import contextlib
 import io
-import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from flows import screens, steps
 from flows.feed import feed_once
 from flows.session import Run, open_run
-from pipelines.sandbox.demo_community import AGGREGATOR, SIMULATION_UUID, TIME_ZONE, demo_assets
+from pipelines.sandbox.demo_community import AGGREGATOR, SIMULATION_UUID, demo_assets
 from pipelines.store import open_store
 from tests.flows.places import FIRST_RUN, PASSWORD, SLOT, USERNAME, Place, living_in, open_place
 from tests.reliability.damage import Copy, copy_of
 from tests.reliability.invariants import World
+from tests.reliability.short_history import forget
 from tests.reliability.sight import seen
 
 SLOTS = 3
@@ -70,18 +69,8 @@ def live(place: Place, protocol: str, database: str, *, first: datetime) -> Worl
 def grounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """One exchange and one meter database for all worlds, which live one after the other."""
     with open_place(tmp_path_factory.mktemp("community"), tmp_path_factory.mktemp("exchange")) as place:
-        _forget(place.folder / "meters.sqlite", before=HISTORY)
+        forget(place.folder / "meters.sqlite", before=HISTORY)
         yield place
-
-
-def _forget(meters: Path, *, before: datetime) -> None:
-    """A short history is enough here, and quickly read. The inverters' stamps are local."""
-    with contextlib.closing(sqlite3.connect(meters)) as connection:
-        connection.execute("DELETE FROM smart_meter_register WHERE read_at < ?", (before.timestamp(),))
-        local = before.astimezone(ZoneInfo(TIME_ZONE)).replace(tzinfo=None)
-        connection.execute("DELETE FROM inverter_log WHERE local_time < ?", (local.isoformat(sep=" "),))
-        connection.execute("DELETE FROM gateway_power WHERE ts <= ?", (before.isoformat(sep=" "),))
-        connection.commit()
 
 
 @pytest.fixture(scope="session")
