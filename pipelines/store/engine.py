@@ -5,6 +5,7 @@ read inside it still holds when it writes.
 """
 
 import contextlib
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -130,4 +131,17 @@ def _named_errors(engine: Engine) -> Iterator[None]:
         where, raw = engine.url.render_as_string(hide_password=True), str(error.orig).strip()
         said = hide(raw, [engine.url.password or ""])
         # The driver's error would bring the password back, where a flow run's log tells what led to this one.
-        raise StoreError(f"slotfeed's database {where}: {said}") from (error if said == raw else None)
+        words = f"slotfeed's database {where}: {said}{_room(engine, raw)}"
+        raise StoreError(words) from (error if said == raw else None)
+
+
+def _room(engine: Engine, said: str) -> str:
+    """How much room a database's disk has, where SQLite could not write: it calls a full disk by several names."""
+    unable = any(words in said for words in ("disk I/O error", "disk is full"))
+    if engine.dialect.name != "sqlite" or not unable or not engine.url.database:
+        return ""
+    try:
+        free = shutil.disk_usage(Path(engine.url.database).absolute().parent).free
+    except OSError:
+        return ""
+    return f"; {free / 1e6:,.1f} MB are free on its disk"

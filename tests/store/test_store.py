@@ -137,3 +137,13 @@ def test_missing_folder_is_named(tmp_path: Path) -> None:
 def test_unknown_driver_is_named() -> None:
     with pytest.raises(StoreError, match="no driver"):
         open_store("mysql+nodriver://u@127.0.0.1/x")
+
+
+def test_a_disk_without_room_is_told_as_that(sqlite_store: Store, noon: datetime) -> None:
+    def write() -> None:
+        with sqlite_store.writing() as connection:
+            connection.execute(text("PRAGMA max_page_count = 1"))
+            insert_rows(connection, ReadingRow, [reading(noon + timedelta(seconds=n), 1.0) for n in range(5000)])
+
+    with pytest.raises(StoreError, match=r"database or disk is full; [\d,]+\.\d MB are free on its disk"):
+        write()
