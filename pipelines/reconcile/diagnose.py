@@ -59,6 +59,9 @@ class Surroundings:
     unknown: dict[str, str]
     """Assets the exchange doesn't know, with its words."""
 
+    whole_from: datetime | None = None
+    """From then on the evidence holds all assets, before only those that differ somewhere. None: it holds all."""
+
 
 Found = dict[tuple[str, datetime], Finding]
 
@@ -69,7 +72,7 @@ def diagnose(evidence: pl.DataFrame, measured: pl.DataFrame, around: Surrounding
     Args:
         evidence: every slot of every asset, without gaps, also those that agree and those before `since`: they are
             the pattern. asset_id, slot_start, wanted_wh, exchange_wh, carried_wh, carried_from, state, attempts, error,
-            agrees, compared (the exchange's side was read).
+            agrees, compared (the exchange's side was read). See `Surroundings.whole_from`.
         measured: slot energies of earlier days: asset_id, slot_start, energy_wh.
         around: what else counts.
         since: slots before are evidence only.
@@ -80,18 +83,22 @@ def diagnose(evidence: pl.DataFrame, measured: pl.DataFrame, around: Surrounding
     unknown = pl.DataFrame(
         list(around.unknown.items()), schema={"asset_id": pl.String(), "unknown": pl.String()}, orient="row"
     )
+    # Hypotheses and series are of assets that differ somewhere: mostly a few of very many.
+    differing = evidence.filter("compared", ~pl.col("agrees")).select(pl.col("asset_id").unique())
     pairs = (
-        evidence.sort(KEY)
+        evidence.join(differing, on="asset_id", how="semi")
+        .sort(KEY)
         .join(unknown, on="asset_id", how="left", maintain_order="left")
         .with_columns(own=own_cause(), differs=pl.col("compared") & ~pl.col("agrees"))
         .with_columns(open=pl.col("differs") & pl.col("own").is_null() & pl.col("unknown").is_null())
         .with_columns(as_carried=matches("carried_wh", "exchange_wh"))
     )
     known = decide(pairs.filter(pl.col("differs") & ~pl.col("open")), own_rules()).with_columns(other=pl.lit(""))
-    patterned = _patterned(pairs, measured, around)
+    everyone = evidence.select(*KEY, "wanted_wh", "exchange_wh", "compared")
+    patterned = _patterned(everyone, pairs, measured, around)
     left = pairs.with_columns(left=pl.col("open") & ~_within(pairs, patterned))
     rest = decide(
-        _beside(left, zero_is_nothing=around.zero_is_nothing).filter("left"),
+        _beside(left, no_results(everyone), zero_is_nothing=around.zero_is_nothing).filter("left"),
         left_rules(zero_is_nothing=around.zero_is_nothing),
     )
     all_found = pl.concat([known, patterned, rest.with_columns(other=pl.lit(""))])
@@ -119,10 +126,14 @@ def _finding(row: dict[str, object], around: Surroundings) -> Finding:
     )
 
 
-def _patterned(pairs: pl.DataFrame, measured: pl.DataFrame, around: Surroundings) -> pl.DataFrame:
+def _patterned(
+    everyone: pl.DataFrame, pairs: pl.DataFrame, measured: pl.DataFrame, around: Surroundings
+) -> pl.DataFrame:
     """What the hypotheses explain: asset_id, slot_start, diagnosis, evidence, confidence, other."""
     suspects = pairs.filter("open")["asset_id"].unique().sort().to_list()
-    swaps, swapped = swap_predictions(pairs, suspects)
+    if around.whole_from is not None:
+        everyone = everyone.filter(pl.col("slot_start") >= around.whole_from)
+    swaps, swapped = swap_predictions(everyone, pairs, suspects)
     found = [TOLD.to_frame()]
     at_once = max(1, ROWS_AT_ONCE // max(1, pairs["slot_start"].n_unique()))
     for begin in range(0, len(suspects), at_once):
@@ -179,7 +190,7 @@ def _told(
     return pl.DataFrame(rows, schema=TOLD, orient="row")
 
 
-def _beside(pairs: pl.DataFrame, *, zero_is_nothing: bool) -> pl.DataFrame:
+def _beside(pairs: pl.DataFrame, absent: pl.DataFrame, *, zero_is_nothing: bool) -> pl.DataFrame:
     """Rows with what `left_rules` look at beside them: the whole slot, the asset's run and its profile."""
     seen = with_neighbours(pairs).with_columns(
         twice_wh=2 * pl.col("wanted_wh"),
@@ -191,7 +202,7 @@ def _beside(pairs: pl.DataFrame, *, zero_is_nothing: bool) -> pl.DataFrame:
     )
     return (
         seen.with_columns(early_assets=pl.col("holds_next").sum().over("slot_start"))
-        .join(no_results(pairs), on="slot_start", how="left")
+        .join(absent, on="slot_start", how="left")
         .join(of_profile, on="asset_id", how="left")
         .join(stopped(seen, zero_is_nothing=zero_is_nothing), on=["asset_id", "run"], how="left")
     )

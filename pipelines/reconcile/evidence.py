@@ -11,7 +11,7 @@ from pipelines.community import Community
 from pipelines.exchange import PROTOCOLS
 from pipelines.exchange.results import ReadBack
 from pipelines.frames import INSTANT
-from pipelines.reconcile.expected import expected, slot_grid
+from pipelines.reconcile.expected import expected, slot_grid, with_key
 from pipelines.reconcile.same import matches
 from pipelines.reconcile.standing import HELD, live_assets, read_before, submitted
 from pipelines.slots import Abilities
@@ -41,21 +41,36 @@ class Sides:
         """
         return self._beside(_told(self.read), start, end).with_columns(compared=pl.lit(value=True))
 
-    def earlier(self, start: datetime, end: datetime) -> pl.DataFrame:
-        """The same of slots that earlier reconciliations have read; `compared` tells which."""
-        before = read_before(self.connection, start=start, end=end).with_columns(compared=pl.lit(value=True))
-        return self._beside(before, start, end).with_columns(pl.col("compared").fill_null(value=False))
+    def earlier(self, start: datetime, end: datetime, *, only: list[str] | None) -> pl.DataFrame:
+        """The same of slots that earlier reconciliations have read; `compared` tells which.
 
-    def _beside(self, held: pl.DataFrame, start: datetime, end: datetime) -> pl.DataFrame:
-        live = live_assets(self.connection, self.community)
-        readable = live.filter(~pl.col("asset_id").is_in(list(self.read.failed)))
-        grid = slot_grid(readable, start=start, end=end, length=self.community.slot_length)
-        sent = submitted(self.connection, self.community, start=start, end=end, abilities=self.abilities)
+        Args:
+            start: slot boundary.
+            end: slot boundary.
+            only: of these assets; None: of all.
+        """
+        before = read_before(self.connection, assets=self._assets(only), start=start, end=end)
+        read = before.with_columns(compared=pl.lit(value=True))
+        return self._beside(read, start, end, only).with_columns(pl.col("compared").fill_null(value=False))
+
+    def _assets(self, only: list[str] | None) -> list[str]:
+        """The live ones that could be read, or some of them."""
+        live = live_assets(self.connection, self.community)["asset_id"].to_list()
+        chosen = set(live if only is None else only)
+        return [asset for asset in live if asset in chosen and asset not in self.read.failed]
+
+    def _beside(
+        self, held: pl.DataFrame, start: datetime, end: datetime, only: list[str] | None = None
+    ) -> pl.DataFrame:
+        assets = self._assets(only)
+        live = live_assets(self.connection, self.community).filter(pl.col("asset_id").is_in(assets))
+        grid = slot_grid(live, start=start, end=end, length=self.community.slot_length)
+        sent = submitted(self.connection, assets, start=start, end=end, abilities=self.abilities)
         return (
             expected(grid, sent, abilities=self.abilities)
-            .join(held, on=["asset_id", "slot_start"], how="left")
+            .join(with_key(held, grid).drop("asset_id", "slot_start"), on="key", how="left", maintain_order="left")
+            .drop("key")
             .with_columns(agrees=matches("wanted_wh", "exchange_wh"))
-            .sort("asset_id", "slot_start")
         )
 
 

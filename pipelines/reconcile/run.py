@@ -133,8 +133,11 @@ def compare(
 def _diagnosed(sides: Sides, pairs: pl.DataFrame, *, start: datetime, end: datetime) -> Found:
     """The causes of what differs, from the window and the day before it."""
     community = sides.community
-    evidence = pl.concat([sides.earlier(start - EVIDENCE, start), pairs], how="diagonal").sort("asset_id", "slot_start")
     suspects = pairs.filter(~pl.col("agrees"))["asset_id"].unique().sort().to_list()
+    # A window of a day is pattern enough for what is compared with all other assets.
+    whole = end - start < EVIDENCE
+    earlier = sides.earlier(start - EVIDENCE, start, only=None if whole else suspects)
+    evidence = pl.concat([earlier, pairs], how="diagonal")
     days_before = measured(sides.connection, suspects[:PROFILED], start=start - timedelta(days=DAYS), end=end)
     around = Surroundings(
         length=community.slot_length,
@@ -142,5 +145,6 @@ def _diagnosed(sides: Sides, pairs: pl.DataFrame, *, start: datetime, end: datet
         zero_is_nothing=sides.abilities.carries_slot_time,
         names={asset.asset_id: asset.name for asset in community.assets},
         unknown=sides.read.unknown,
+        whole_from=None if whole else start,
     )
     return diagnose(evidence, days_before, around, since=start)

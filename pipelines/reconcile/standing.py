@@ -27,6 +27,8 @@ from pipelines.store.moving import unsettled_forecast
 
 FORECAST = Quantity.FORECAST.value
 
+ONE_INSTANT = timedelta(microseconds=1)
+
 KEY = pl.Schema({"asset_id": pl.String(), "slot_start": INSTANT})
 HELD = pl.Schema({"asset_id": pl.String(), "slot_start": INSTANT, "exchange_wh": pl.Float64()})
 """What the exchange holds; null: no value."""
@@ -79,12 +81,12 @@ def oldest_unsettled(connection: Connection, community: Community, *, now: datet
 
 
 def submitted(
-    connection: Connection, community: Community, *, start: datetime, end: datetime, abilities: Abilities
+    connection: Connection, asset_ids: list[str], *, start: datetime, end: datetime, abilities: Abilities
 ) -> pl.DataFrame:
     """Forecasts for the slots of [start, end), and of each asset the last one accepted before, where it stands on."""
     row = table_of(SubmissionRow)
     columns = [row.c[name] for name in SUBMITTED.names()]
-    assets = asked(connection, {"asset_id": row.c.asset_id.type}, [(asset.asset_id,) for asset in community.assets])
+    assets = asked(connection, {"asset_id": row.c.asset_id.type}, [(one,) for one in asset_ids])
     within = (
         select(*columns)
         .join(assets, row.c.asset_id == assets.c.asset_id)
@@ -111,11 +113,14 @@ def submitted(
     return pl.concat([read_large(connection, before, SUBMITTED), found])
 
 
-def read_before(connection: Connection, *, start: datetime, end: datetime) -> pl.DataFrame:
-    """What earlier runs read back in [start, end): asset_id, slot_start, exchange_wh (null: no value there)."""
+def read_before(connection: Connection, *, assets: list[str], start: datetime, end: datetime) -> pl.DataFrame:
+    """What earlier runs read back in [start, end): HELD."""
     row = table_of(ExchangeEnergyRow)
-    query = select(row.c.asset_id, row.c.slot_start, row.c.energy_wh).where(
-        row.c.quantity == FORECAST, row.c.slot_start >= start, row.c.slot_start < end
+    wanted = asked(connection, {"asset_id": row.c.asset_id.type}, [(one,) for one in assets])
+    query = (
+        select(row.c.asset_id, row.c.slot_start, row.c.energy_wh)
+        .join(wanted, row.c.asset_id == wanted.c.asset_id)
+        .where(row.c.slot_start >= start, row.c.slot_start < end, row.c.quantity == FORECAST)
     )
     return read_large(connection, query, HELD)
 
@@ -125,16 +130,16 @@ def keep_read_back(connection: Connection, pairs: pl.DataFrame, *, now: datetime
     start, end = pairs["slot_start"].min(), pairs["slot_start"].max()
     if not isinstance(start, datetime) or not isinstance(end, datetime):
         return
-    row = table_of(ExchangeEnergyRow)
-    query = select(row.c.asset_id, row.c.slot_start, row.c.energy_wh).where(
-        row.c.quantity == FORECAST, row.c.slot_start.between(start, end), row.c.energy_wh.is_not(None)
-    )
-    same = read_large(connection, query, pl.Schema({**HELD, "exchange_wh": pl.Float64()}))
-    new = pairs.select(*HELD.names()).join(same, on=HELD.names(), how="anti")
+    same = read_before(connection, assets=pairs["asset_id"].unique().to_list(), start=start, end=end + ONE_INSTANT)
+    told = pairs.select(*HELD.names())
+    if not same.is_empty():
+        before = same.rename({"exchange_wh": "before_wh"})
+        told = told.join(before, on=KEY.names(), how="left", maintain_order="left")
+        told = told.filter(pl.col("exchange_wh").is_null() | pl.col("exchange_wh").ne_missing(pl.col("before_wh")))
     upsert_frame(
         connection,
         ExchangeEnergyRow,
-        new.select(
+        told.select(
             "asset_id",
             "slot_start",
             quantity=pl.lit(FORECAST),

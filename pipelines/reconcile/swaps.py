@@ -23,22 +23,27 @@ DISTANCE = 0.05
 SLACK = 0.01
 """How far off a single value may be: 1 %, for what rounds on its way."""
 
-SUSPECTS_AT_ONCE = 500
+CELLS_AT_ONCE = 2_000_000
+"""Pairs of a suspect and another asset that are compared together: each of some ten numbers of a pair takes 16 MB."""
+
 VALUES = 3
 """Different values that the exchange must hold for one of the two."""
 
 
-def swap_predictions(pairs: pl.DataFrame, suspects: list[str]) -> tuple[pl.DataFrame, dict[str, Hypothesis]]:
+def swap_predictions(
+    everyone: pl.DataFrame, pairs: pl.DataFrame, suspects: list[str]
+) -> tuple[pl.DataFrame, dict[str, Hypothesis]]:
     """Assets whose series is another asset's.
 
     Args:
-        pairs: asset_id, slot_start, wanted_wh, exchange_wh, open; all assets.
+        everyone: asset_id, slot_start, wanted_wh; all assets, in the slots that are looked at.
+        pairs: asset_id, slot_start, exchange_wh, open, agrees; of the suspects.
         suspects: assets with open slots.
 
     Returns:
         PREDICTIONS, and the hypotheses by name.
     """
-    near, alike = _pairings(pairs, suspects)
+    near, alike = _pairings(everyone, pairs, suspects)
     chosen = _chosen(near, alike)
     hypotheses = {
         _key(swapped, other): Hypothesis(
@@ -51,7 +56,7 @@ def swap_predictions(pairs: pl.DataFrame, suspects: list[str]) -> tuple[pl.DataF
         )
         for other, swapped in chosen.select("other", "swapped").sort("swapped", descending=True).iter_rows()
     }
-    theirs = pairs.select("slot_start", other="asset_id", predicted_wh="wanted_wh")
+    theirs = everyone.select("slot_start", other="asset_id", predicted_wh="wanted_wh")
     name = pl.when("swapped").then(pl.lit(_key(True, ""))).otherwise(pl.lit(_key(False, ""))) + pl.col("other")
     predictions = chosen.join(theirs, on="other").select(
         "asset_id", "slot_start", "predicted_wh", hypothesis=name, slack_wh=SLACK * pl.col("predicted_wh").abs()
@@ -82,29 +87,38 @@ def _chosen(near: pl.DataFrame, alike: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _pairings(pairs: pl.DataFrame, suspects: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _pairings(everyone: pl.DataFrame, pairs: pl.DataFrame, suspects: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(suspect, other asset) whose series are near each other, and those that correlate besides."""
-    assets = pairs["asset_id"].unique().sort().to_list()
+    assets, slots = (everyone[column].unique().sort() for column in ("asset_id", "slot_start"))
     begun = pl.col("slot_start") >= pl.col("slot_start").filter("open").min().over("asset_id")
     since = pairs.with_columns(exchange_wh=pl.when(begun & (pl.col("open") | pl.col("agrees"))).then("exchange_wh"))
-    wanted, held = _matrix(pairs, "wanted_wh", assets), _matrix(since, "exchange_wh", assets)
-    place = {asset: number for number, asset in enumerate(assets)}
+    wanted = _matrix(everyone, "wanted_wh", assets, slots)
+    held = _matrix(since, "exchange_wh", pl.Series("asset_id", suspects, dtype=pl.String), slots)
+    names = assets.to_list()
     near: list[tuple[str, str]] = []
     alike: list[tuple[str, str]] = []
-    for start in range(0, len(suspects), SUSPECTS_AT_ONCE):
-        some = suspects[start : start + SUSPECTS_AT_ONCE]
-        is_near, correlates = _same(held[[place[asset] for asset in some]], wanted)
+    at_once = max(1, CELLS_AT_ONCE // max(1, len(names)))
+    for start in range(0, len(suspects), at_once):
+        some = suspects[start : start + at_once]
+        is_near, correlates = _same(held[start : start + at_once], wanted)
         for edges, where in ((near, is_near), (alike, is_near & correlates)):
-            edges += [(some[i], assets[j]) for i, j in np.argwhere(where) if some[i] != assets[j]]
+            edges += [(some[i], names[j]) for i, j in np.argwhere(where) if some[i] != names[j]]
     schema = {"asset_id": pl.String(), "other": pl.String()}
     return pl.DataFrame(near, schema=schema, orient="row"), pl.DataFrame(alike, schema=schema, orient="row")
 
 
-def _matrix(pairs: pl.DataFrame, column: str, assets: list[str]) -> Matrix:
+def _matrix(frame: pl.DataFrame, column: str, assets: pl.Series, slots: pl.Series) -> Matrix:
     """Assets by slots; NaN where there is no value."""
-    wide = pairs.pivot("slot_start", index="asset_id", values=column, sort_columns=True)
-    ordered = pl.DataFrame({"asset_id": assets}).join(wide, on="asset_id", how="left", maintain_order="left")
-    return ordered.drop("asset_id").cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    placed = (
+        frame.select("asset_id", "slot_start", column)
+        .join(assets.to_frame().with_row_index("row"), on="asset_id")
+        .join(slots.to_frame().with_row_index("column"), on="slot_start")
+    )
+    found = np.full((len(assets), len(slots)), np.nan)
+    found[placed["row"].to_numpy(), placed["column"].to_numpy()] = (
+        placed[column].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    )
+    return found
 
 
 def _same(held: Matrix, wanted: Matrix) -> tuple[Marks, Marks]:
