@@ -152,38 +152,6 @@ def discrepancy_problems(connection: Connection, scope: q.Scope, ground: Ground)
         )
 
 
-def lost_problem(connection: Connection, scope: q.Scope, ground: Ground) -> Iterator[Problem]:
-    """Slots that were given up: nobody can act, but it is energy that is settled wrongly."""
-    names = {asset.status.uuid: asset.status.name for asset in ground.figures}
-    row = q.DISCREPANCY
-    query = (
-        select(
-            row.c.asset_id,
-            func.count().label("rows"),
-            func.min(row.c.slot_start).label("first"),
-            func.max(row.c.slot_start).label("last"),
-            func.sum(q.APART_WH).label("wh"),
-        )
-        .where(scope.of(connection, row), q.LOST)
-        .group_by(row.c.asset_id)
-    )
-    rows = sorted(connection.execute(query), key=lambda one: (-(one.wh or 0.0), one.asset_id))
-    if not rows:
-        return
-    total = sum(one.rows for one in rows)
-    yield Problem(
-        tone="plain",
-        title=f"{named([names[one.asset_id] for one in rows])}: {counted(total, 'slot')} lost at the exchange",
-        since=ground.local(min(one.first for one in rows)),
-        size=f"{sum(one.wh or 0.0 for one in rows) / 1000:,.2f} kWh that the market counted wrongly for good",
-        cause="The exchange takes no forecast for a slot that has begun, so what it counted there stays.",
-        remedy="Nothing can mend them. Where a bill rests on these slots, correct it by hand with the table below.",
-        last=max(one.last for one in rows),
-        weight=total,
-        anchor="lost",
-    )
-
-
 def unaccounted_problem(status: Status, ground: Ground) -> Iterator[Problem]:
     """Slots that the exchange neither confirmed nor anybody explained."""
     if status.accounted:

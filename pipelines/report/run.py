@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from pipelines.community import AssetType, Community
-from pipelines.report import finding_problems, slot_problems, summary, tables, trend
+from pipelines.report import exchange_problems, finding_problems, slot_problems, summary, tables, trend
 from pipelines.report import queries as q
 from pipelines.report.asset_charts import asset_chart, grade_map
 from pipelines.report.assets import AssetFigures, asset_figures
@@ -215,7 +215,8 @@ def _problems(view: _View, figures: Sequence[AssetFigures], broken: Sequence[Bro
             *finding_problems.check_problems(ground, broken),
             *finding_problems.quarantine_problems(connection, view.community, ground, start=start, end=end),
             *finding_problems.discrepancy_problems(connection, view.scope, ground),
-            *finding_problems.lost_problem(connection, view.scope, ground),
+            *exchange_problems.refused_measurements(connection, view.scope, ground),
+            *exchange_problems.lost_problem(connection, view.scope, ground),
             *finding_problems.unaccounted_problem(view.status, ground),
         ]
     )

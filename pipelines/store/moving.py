@@ -35,5 +35,10 @@ def unsettled_forecast(row: FromClause) -> ColumnElement[bool]:
     )
 
 
+def failed(row: FromClause) -> ColumnElement[bool]:
+    """It was refused, or its time was over: `ix_submission_failed`, by its deadline. A repair may set it back."""
+    return row.c.state.in_([_written(state) for state in (State.REJECTED, State.EXPIRED)])
+
+
 def _written(value: str) -> ColumnElement[str]:
     return literal(str(value), literal_execute=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, and_, exists, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, exists, or_, select, update
 
 from pipelines.community import Asset, Community
 from pipelines.exchange import PROTOCOLS
@@ -16,6 +16,7 @@ from pipelines.frames import Quantity, State
 from pipelines.reconcile.repair.rules import Choice, Failed, Hold, Why, choose
 from pipelines.slots import SendingWindow, forecast_window
 from pipelines.store import CHUNK, SubmissionRow, table_of
+from pipelines.store.moving import failed
 
 WIDEST_MARGIN = timedelta(minutes=10)
 """`exchange.margin_s` at its most: a deadline may have been written with another one than holds now."""
@@ -35,13 +36,13 @@ def choices(connection: Connection, community: Community, *, now: datetime, rega
     for one in _failed(connection, community, now=now):
         groups[one.asset_id, one.quantity].append(one)
     found = Choice()
-    for (asset_id, quantity), failed in groups.items():
+    for (asset_id, quantity), group in groups.items():
         hold = _forbidden(community, assets[asset_id], quantity)
         if hold is not None:
-            found.held += [(one, hold) for one in failed]
+            found.held += [(one, hold) for one in group]
             continue
         taken_at = _last_taken(connection, asset_id, quantity)
-        chosen = choose(failed, taken_at=taken_at, now=now, regardless=regardless)
+        chosen = choose(group, taken_at=taken_at, now=now, regardless=regardless)
         found.again += chosen.again
         found.held += chosen.held
     return found
@@ -146,11 +147,9 @@ def _failed(connection: Connection, community: Community, *, now: datetime) -> l
 
 def _query(now: datetime) -> Select[Any]:
     row = table_of(SubmissionRow)
-    # Written out, so that the databases see that `ix_submission_failed` holds all that is asked for.
-    ended = row.c.state.in_([literal(state.value, literal_execute=True) for state in (State.REJECTED, State.EXPIRED)])
     measured = and_(row.c.quantity == Quantity.MEASUREMENT.value, row.c.closes_at.is_(None))
     foretold = and_(row.c.quantity == Quantity.FORECAST.value, row.c.closes_at > now - WIDEST_MARGIN)
-    return select(*columns(row)).where(ended, or_(measured, foretold), ~newer_exists(row)).order_by(row.c.id)
+    return select(*columns(row)).where(failed(row), or_(measured, foretold), ~newer_exists(row)).order_by(row.c.id)
 
 
 def _in_time(community: Community, one: Failed, now: datetime) -> bool:
