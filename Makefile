@@ -10,7 +10,7 @@ UV := $(BIN)/uv
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: demo test check bench format lock setup browser postgres openmp clean help
+.PHONY: demo test check audit bench format lock setup browser postgres openmp clean help
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,15 @@ bench: $(READY) openmp  ## Figures: reading, validating, slots, forecasts, posti
 	@$(BIN)/python tests/benchmarks/slots.py
 	@$(BIN)/python -m tests.benchmarks.forecast
 	@$(BIN)/python tests/benchmarks/posting.py
+
+# Needs the network, so it is no part of .ci/run; docs/security.md says when to run it.
+AUDITOR := pip-audit==2.10.1
+ADVISORIES := https://api.osv.dev
+audit: $(READY)  ## Compare the locked dependencies with known vulnerabilities (needs the network)
+	@$(BIN)/python -c 'import httpx; httpx.head("$(ADVISORIES)", timeout=20)' 2>/dev/null || \
+	  { echo "Nothing was audited: $(ADVISORIES) can't be reached from here. Run 'make audit' where it can."; exit 2; }
+	@$(UV) tool run --quiet $(AUDITOR) --requirement requirements.lock --disable-pip --require-hashes \
+	  --vulnerability-service osv --progress-spinner off
 
 format: $(READY)  ## Format and mend what ruff can
 	@$(BIN)/ruff format .

@@ -1,6 +1,7 @@
 """The steps of the watch: look, tell people, and vouch for itself."""
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -62,6 +63,9 @@ async def vouch(run: Run) -> None:
     if url is None or FlowRunContext.get() is None:
         return
     refuse_clear(url.get_secret_value(), run.community.allow_http, where="the dead man's switch")
+    # The client writes addresses and headers into its logs, and this address is a key.
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         async with httpx.AsyncClient(verify=tls_context(), timeout=PATIENCE_S) as client:
             response = await client.get(url.get_secret_value())

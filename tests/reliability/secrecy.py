@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from sqlalchemy import MetaData, select
 
@@ -64,7 +64,11 @@ def _hits(content: bytes, spellings: Mapping[str, set[bytes]]) -> Iterator[tuple
 
 def _spellings(secret: str) -> set[bytes]:
     raw = secret.encode()
-    ways = {raw, quote(secret, safe="").encode(), json.dumps(secret)[1:-1].encode()}
+    ways = {raw, quote(secret, safe="").encode(), quote_plus(secret).encode(), quote(secret).encode()}
+    ways |= {json.dumps(secret, ensure_ascii=only).encode()[1:-1] for only in (True, False)}
+    ways |= {raw.hex().encode(), raw.hex().upper().encode(), repr(secret)[1:-1].encode()}
+    # A JSON text that stands inside another, as in a column of JSON or in Prefect's tables.
+    ways.add(json.dumps(json.dumps(secret)).encode()[3:-3])
     return ways | {base64.b64encode(raw).rstrip(b"="), base64.urlsafe_b64encode(raw).rstrip(b"=")}
 
 

@@ -1,0 +1,5 @@
+"""Fixtures of the folder."""
+
+from tests.flows.conftest import slotfeed
+
+__all__ = ["slotfeed"]
