@@ -34,7 +34,9 @@ def one_final_state(world: World) -> list[Violation]:
     for key, versions in world.submissions.items():
         found += [_broken(1, key, _row(row), seen) for row, seen in _unsettled(world, versions)]
         held = [row for row in versions if row["state"] in AT_EXCHANGE]
-        if held and key not in taken:
+        # What is confirmed was read back: it may stand there without a post.
+        stands = bool(held) and held[-1]["state"] == "confirmed" and _stands_anyway(world, key, held[-1])
+        if held and key not in taken and not stands:
             found.append(_broken(1, key, _row(held[-1]), f"{held[-1]['state']}, but no post for it was taken"))
     return found
 
@@ -55,6 +57,10 @@ def _unsettled(world: World, versions: list[Row]) -> Iterator[tuple[Row, str]]:
 def _due(world: World) -> set[Key]:
     """Keys that something valid was known for in time."""
     length, margin = world.community.slot_length, world.community.margin
+    fed: dict[datetime, datetime] = {}
+    for at in world.converted_at:
+        coming = slot_of(at, length) + length
+        fed[coming] = max(at, fed.get(coming, at))
     live = {row["asset_id"]: row for row in world.live_assets}
     due: set[Key] = set()
     for (asset, slot_start), versions in world.slots.items():
@@ -66,37 +72,42 @@ def _due(world: World) -> set[Key]:
             due.add((asset, slot_start, "measurement"))
         coming = slot_start + 2 * length
         while through is not None and coming <= min(through, slot_start + OLDEST_SOURCE):
-            if coming >= since and _known_to_its_run(world, known, coming) and known < coming - margin:
+            # A feed that knew the source planned this slot.
+            if coming >= since and coming in fed and known <= fed[coming] and known < coming - margin:
                 due.add((asset, coming, "forecast"))
             coming += length
     return due
 
 
-def _known_to_its_run(world: World, known: datetime, coming: datetime) -> bool:
-    """Whether a feed planned this slot when the source was known."""
-    length = world.community.slot_length
-    return any(slot_of(at, length) + length == coming and at >= known for at in world.converted_at)
-
-
 def last_version_holds(world: World) -> list[Violation]:
     """(2) The value last applied at the exchange is the last valid local version.
 
-    Where it isn't, a listed discrepancy excuses it: that is what reconciliation is for.
+    Where it isn't, a listed discrepancy excuses it: that is what reconciliation is for. The exchange echoes no
+    measurement, so of one that it throws away behind a `ready` nobody can know.
     """
     by_key: dict[Key, list[Post]] = defaultdict(list)
     for post in world.posts:
         if post.taken and not post.dropped and post.slot_start is not None and post.energy_wh is not None:
             by_key[post.asset, post.slot_start, post.quantity].append(post)
+    unknowable = _thrown_away_unseen(world)
     last = {key: Held(energy_wh=posts[-1].energy_wh or 0.0, where=posts[-1].where) for key, posts in by_key.items()}
     found = []
     for key, versions in world.submissions.items():
         found += [_broken(2, key, where, seen) for where, seen in _fallen_back(by_key.get(key, []), versions)]
         found += [_broken(2, key, _row(versions[-1]), seen) for seen in _not_the_local_one(world, key, versions[-1])]
-        if key not in world.listed:
+        if key not in world.listed and key not in unknowable:
             found += _not_the_last(last, key, versions)
             found += _not_the_last(world.applied, key, versions)
             found += _not_applied(world, key, versions)
     return found
+
+
+def _thrown_away_unseen(world: World) -> set[Key]:
+    dropped = {}
+    for post in world.posts:
+        if post.taken and post.slot_start is not None:
+            dropped[post.asset, post.slot_start, post.quantity] = post.dropped
+    return {key for key, last_was in dropped.items() if last_was and key[2] == "measurement"}
 
 
 def _not_the_last(held: Mapping[Key, Held], key: Key, versions: list[Row]) -> Iterator[Violation]:
@@ -115,8 +126,23 @@ def _not_applied(world: World, key: Key, versions: list[Row]) -> Iterator[Violat
         return
     newest = versions[-1]
     settled_by = key[1] if key[2] == "forecast" else (newest["sent_at"] or world.cycle) + world.community.slot_length
-    if newest["state"] in AT_EXCHANGE and settled_by <= world.cycle:
+    if newest["state"] in AT_EXCHANGE and settled_by <= world.cycle and not _stands_anyway(world, key, newest):
         yield _broken(2, key, "exchange's ledger", f"holds nothing; version {newest['version']} is {newest['state']}")
+
+
+def _stands_anyway(world: World, key: Key, row: Row) -> bool:
+    """Whether the exchange holds this value though no post for the key was applied.
+
+    Where values name no slot, an earlier one is repeated for want of another; else, and before the first, it holds 0.
+    """
+    asset, slot_start, quantity = key
+    if key in world.applied or quantity == "measurement":
+        return False
+    held_wh = 0.0
+    if world.community.exchange.protocol == "rest":
+        before = [(slot, held) for (of, slot, _), held in world.applied.items() if of == asset and slot < slot_start]
+        held_wh = max(before, key=lambda one: one[0])[1].energy_wh if before else 0.0
+    return on_wire(held_wh, row["energy_wh"])
 
 
 def _fallen_back(posts: list[Post], versions: list[Row]) -> Iterator[tuple[str, str]]:
