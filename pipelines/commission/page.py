@@ -19,7 +19,7 @@ from markupsafe import Markup
 from pipelines.commission.plot import plot
 from pipelines.frames import Quality
 from pipelines.report.grades import grade_of, in_words
-from pipelines.report.rendering import KIND_WORDS, PAGE
+from pipelines.report.rendering import KIND_WORDS, PAGE, finalized
 from pipelines.report.times import local_text, utc_text
 from pipelines.report.words import are, counted
 
@@ -83,7 +83,12 @@ def _css() -> Markup:
 @cache
 def _environment(zone: ZoneInfo) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(OWN), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(OWN),
+        autoescape=True,
+        finalize=finalized,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False, "sort_keys": True}
     environment.filters |= {

@@ -33,10 +33,18 @@ class CommissionSummary:
     by_cause: Mapping[str, int] = field(default_factory=dict)
     """What blocks -> assets, the most frequent first."""
 
+    issued: int = 0
+    """Certificates of this walk."""
+
+    ended: int = 0
+    """Certificates that hold no longer since this walk."""
+
     newly_proven: Sequence[str] = ()
-    """Names, the first of them."""
+    """Names of assets that got a certificate, the first of them."""
 
     newly_suspended: Sequence[str] = ()
+    """Names of those whose certificate ended, the first of them."""
+
     changes: int = 0
     """Assets that stand differently than before."""
 
@@ -148,6 +156,8 @@ def _summary(
         assets=len(standings),
         by_outcome=tallied(standings),
         by_cause=dict(causes.most_common()),
+        issued=len(proven),
+        ended=len(ended),
         newly_proven=proven[:NAMED],
         newly_suspended=[one.asset.name for one in ended][:NAMED],
         changes=changes,

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pipelines.commission.names import Mark, Outcome
+from pipelines.commission.names import Outcome
 from pipelines.commission.verdicts import AssetStanding
 from pipelines.community import Community
 from pipelines.plain import in_markdown
@@ -30,10 +30,10 @@ def words_of(community: Community, summary: Mapping[str, Any], problems: Sequenc
         lines += [f"- {counted(number, 'asset')}: {in_markdown(cause)}" for cause, number in causes[:CAUSES]]
         if len(causes) > CAUSES:
             lines.append(f"- and {len(causes) - CAUSES:,} more causes")
-        for key, words in (("newly_proven", "newly proven"), ("newly_suspended", "newly suspended")):
-            if found[key]:
-                more = f" and {len(found[key]) - NAMED:,} more" if len(found[key]) > NAMED else ""
-                lines.append(f"- {words}: {in_markdown(', '.join(found[key][:NAMED]))}{more}")
+        for count, names, words in (("issued", "newly_proven", "proven"), ("ended", "newly_suspended", "suspended")):
+            if number := found[count]:
+                more = f" and {number - NAMED:,} more" if number > NAMED else ""
+                lines.append(f"- newly {words}: {in_markdown(', '.join(found[names][:NAMED]))}{more}")
     return "\n".join([*lines, *problems_in_words(problems)])
 
 
@@ -105,9 +105,6 @@ def exit_status(standings: Sequence[AssetStanding]) -> int:
     if outcomes & {Outcome.BLOCKED, Outcome.SUSPENDED}:
         return 1
     return 3 if Outcome.COLLECTING in outcomes else 0
-
-
-SIGNS = {Mark.STANDS: "✓", Mark.WAITS: "…", Mark.UNASKED: "?", Mark.BLOCKED: "✗"}
 
 
 def _iso(instant: datetime) -> str:
