@@ -49,9 +49,8 @@ class Place:
 
     @contextlib.contextmanager
     def store(self) -> Iterator[Store]:
-        opened = open_own_store(self.community, self.folder, Secrets(self.folder))
-        yield opened
-        opened.close()
+        with contextlib.closing(open_own_store(self.community, self.folder, Secrets(self.folder))) as opened:
+            yield opened
 
     def live_until(self, moment: datetime) -> None:
         self.meters.advance(moment)
