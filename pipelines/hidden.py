@@ -12,8 +12,11 @@ from urllib.parse import quote, quote_plus
 
 HIDDEN = "***"
 
-JSON_WEB_TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?", re.ASCII)
-"""A login's token in the form of RFC 7519, whoever was given it; also one that was cut off in its last part."""
+DOTTED = re.compile(r"(?<![\w-])([\w-]++)\.([\w-]{8,}+)(?:\.[\w-]*+)?", re.ASCII)
+"""Two or three words with dots between them. Each word is looked at once, however long the text."""
+
+TOKEN_BEGINS, SHORTEST_HEAD = "eyJ", 11
+"""Of a web token (RFC 7519): `{"` in Base64, and the letters of the shortest head that says anything."""
 
 MARKS = {ord(mark): None for mark in "\u200b\u2060\ufeff"}
 """Signs without width, which would split a secret for the search and not for the eye."""
@@ -38,7 +41,13 @@ def hide(text: str, secrets: Iterable[str]) -> str:
         text = text.replace(spelling, HIDDEN)
     for short in (secret for secret in known if len(secret) < ANYWHERE_FROM):
         text = re.sub(rf"(?<!\w){re.escape(short)}(?!\w)", HIDDEN, text)
-    return JSON_WEB_TOKEN.sub(HIDDEN, text)
+    return DOTTED.sub(_without_token, text)
+
+
+def _without_token(found: re.Match[str]) -> str:
+    """A login's token, whoever was given it; also one that was cut off in its last part."""
+    before, begins, rest = found[1].partition(TOKEN_BEGINS)
+    return before + HIDDEN if begins and len(begins + rest) >= SHORTEST_HEAD else found[0]
 
 
 @lru_cache(maxsize=256)

@@ -17,6 +17,9 @@ from pipelines.plain import plain
 SHOWN = 200
 """Characters of an unexpected body that go into a message."""
 
+READ = 1 << 20
+"""Characters that are searched for secrets first: so many that of a secret at their end nothing is shown (ours)."""
+
 BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Status codes after which a later try may succeed."""
 
@@ -46,21 +49,24 @@ def json_of(
     if response.is_redirect:
         host = plain(hide(host_of(response.headers.get("Location", "")))) or "elsewhere"
         raise TerminalError(f"{step}: redirected to {host}; correct `exchange.base_url`")
-    shown = _shown(response, hide) if quote else "(not quoted)"
+
+    def shown() -> str:
+        return _shown(response, hide) if quote else "(not quoted)"
+
     if not response.is_success:
-        raise RejectedError(f"{step}: the exchange answered {status}: {shown}")
+        raise RejectedError(f"{step}: the exchange answered {status}: {shown()}")
     try:
         body = json.loads(response.content, object_pairs_hook=_each_once)
     except _KeyTwiceError:
-        raise ExchangeUnavailable(f"{step}: answered {status} with a key that stands there twice: {shown}") from None
+        raise ExchangeUnavailable(f"{step}: answered {status} with a key that stands there twice: {shown()}") from None
     except (ValueError, RecursionError):  # no part of what is raised: it holds the whole document
-        raise ExchangeUnavailable(f"{step}: answered {status} without JSON: {shown}") from None
+        raise ExchangeUnavailable(f"{step}: answered {status} without JSON: {shown()}") from None
     if not body and body != []:
         raise ExchangeUnavailable(f"{step}: answered {status} with an empty body, so nothing was queued")
     if isinstance(body, dict) and (body.get("status") == "error" or "error" in body):
         reason = body.get("error") or body.get("error_message") or body.get("message") or body.get("msg")
         reason = reason or "without saying why"
-        words = plain(hide(str(reason)))[:SHOWN] if quote else "(not quoted)"
+        words = plain(hide(str(reason)[:READ]))[:SHOWN] if quote else "(not quoted)"
         raise RejectedError(f"{step}: the exchange refuses it: {words}")
     return body
 
@@ -77,4 +83,4 @@ def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _shown(response: httpx.Response, hide: Callable[[str], str]) -> str:
-    return plain(hide(" ".join(response.text.split())))[:SHOWN] or "empty body"
+    return plain(hide(" ".join(response.text[:READ].split())))[:SHOWN] or "empty body"

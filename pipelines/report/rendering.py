@@ -89,7 +89,7 @@ def _percent(share: float | None) -> str:
     return "none" if share is None else f"{math.floor(share * 1000 + 1e-6) / 10:.1f} %"
 
 
-def _finalized(value: object) -> object:
+def finalized(value: object) -> object:
     """Texts from elsewhere don't turn the writing of a page round; `Markup` is the page's own."""
     return plain_lines(value) if type(value) is str else value
 
@@ -101,7 +101,7 @@ def _environment(zone: ZoneInfo) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(PAGE),
         autoescape=True,
-        finalize=_finalized,
+        finalize=finalized,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

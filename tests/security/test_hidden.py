@@ -8,6 +8,7 @@ import jwt
 import pytest
 
 from pipelines.hidden import HIDDEN, hide
+from pipelines.plain import in_markdown
 
 SECRET = 'p4ss "w/örd"+&=%\\n'
 KEY = "k3y-0f/the+house=="
@@ -60,3 +61,12 @@ def test_a_token_nobody_knows_yet_is_taken_out_also_when_it_was_cut() -> None:
     assert hide(f'{{"access": "{token}"', []) == f'{{"access": "{HIDDEN}"'
     assert hide(f"JWT {head}.{claims}", []) == f"JWT {HIDDEN}"
     assert hide(f"JWT {head}.{claims}.", []) == f"JWT {HIDDEN}"
+    assert hide(f"?auth=JWT%20{token}&x=1", []) == f"?auth=JWT%20{HIDDEN}&x=1"
+    assert hide("money.example.com and eyJ.eyJ.eyJ", []) == "money.example.com and eyJ.eyJ.eyJ"
+
+
+@pytest.mark.parametrize("text", ["eyJ", "eyJaaaaaaaa.", "eyJ-", ".", "a.", "*", "\\", "%2", "\x1b", "\u202e", "`[<"])
+def test_no_text_is_too_long_to_be_searched(text: str) -> None:
+    """Each word is looked at a few times; with more, this would not end today."""
+    assert len(hide(text * 300_000, [SECRET, KEY])) > 100_000
+    assert len(in_markdown(text * 300_000)) >= 300_000

@@ -18,7 +18,7 @@ from pipelines.deliver.profiles import Unit, file_names
 from pipelines.errors import SourceError
 from pipelines.exchange.answers import json_of
 from pipelines.plain import in_markdown, plain, plain_lines
-from pipelines.report.rendering import _finalized
+from pipelines.report.rendering import finalized
 from pipelines.report.rundown import feed_in_words, problems_in_words, reconcile_in_words
 from pipelines.validate.docs.blocks import line
 from tests.conftest import small_community
@@ -132,7 +132,7 @@ def test_a_run_s_words_take_names_and_reasons_as_text() -> None:
 
 
 def test_pages_turn_no_writing_round() -> None:
-    page = Template("{{ name }} {{ style }}", autoescape=True, finalize=_finalized)
+    page = Template("{{ name }} {{ style }}", autoescape=True, finalize=finalized)
     told = page.render(name="<b>Flat \u202e7</b>", style=Markup("<i>ours</i>"))
     assert told == "&lt;b&gt;Flat ?7&lt;/b&gt; <i>ours</i>"
     block = line("$name", name=("Flat \u202e7", "code"), other="\x1b[2J")

@@ -59,6 +59,9 @@ REFUSED = frozenset({401, 403})
 SHOWN = 200
 """Characters of an unexpected body that go into a message."""
 
+READ = 2**20
+"""Bytes of it that are searched for secrets first: so many that of a secret at their end nothing is shown. Ours."""
+
 _backoff = wait_random_exponential(multiplier=0.5, max=20)
 
 T = TypeVar("T")
@@ -79,8 +82,8 @@ class Reply:
         return self.body.lstrip()[:1] == b"<"
 
     def text(self) -> str:
-        """The body as one line."""
-        return " ".join(self.body.decode("utf-8", errors="replace").split())
+        """The body's beginning as one line."""
+        return " ".join(self.body[:READ].decode("utf-8", errors="replace").split())
 
 
 @dataclass(kw_only=True)
