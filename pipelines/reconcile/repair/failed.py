@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, exists, select, update
 
 from pipelines.community import Asset, Community
 from pipelines.exchange import PROTOCOLS
@@ -139,17 +139,16 @@ def newer_exists(row: Table) -> ColumnElement[bool]:
 
 def _failed(connection: Connection, community: Community, *, now: datetime) -> list[Failed]:
     known = {asset.asset_id for asset in community.assets}
-    may_leave = [
-        one for one in (as_failed(found) for found in connection.execute(_query(now))) if one.asset_id in known
-    ]
-    return [one for one in may_leave if _in_time(community, one, now)]
-
-
-def _query(now: datetime) -> Select[Any]:
     row = table_of(SubmissionRow)
-    measured = and_(row.c.quantity == Quantity.MEASUREMENT.value, row.c.closes_at.is_(None))
-    foretold = and_(row.c.quantity == Quantity.FORECAST.value, row.c.closes_at > now - WIDEST_MARGIN)
-    return select(*columns(row)).where(failed(row), or_(measured, foretold), ~newer_exists(row)).order_by(row.c.id)
+    measured = (row.c.quantity == Quantity.MEASUREMENT.value, row.c.closes_at.is_(None))
+    foretold = (row.c.quantity == Quantity.FORECAST.value, row.c.closes_at > now - WIDEST_MARGIN)
+    # Two questions and no OR: SQLite would read the whole outbox for it.
+    found = [
+        as_failed(one)
+        for wanted in (measured, foretold)
+        for one in connection.execute(select(*columns(row)).where(failed(row), *wanted, ~newer_exists(row)))
+    ]
+    return [one for one in found if one.asset_id in known and _in_time(community, one, now)]
 
 
 def _in_time(community: Community, one: Failed, now: datetime) -> bool:

@@ -19,7 +19,7 @@ from pipelines.reconcile.repair.unused import unused
 from pipelines.store import DiscrepancyRow, Store, table_of
 from pipelines.store.discrepancies import given_up, standing, still_open
 
-SHOWN = 50
+SHOWN = 20
 """Instructions that a summary carries; the number of all stands beside them."""
 
 
