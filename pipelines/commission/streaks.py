@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.commission.names import SKIPPED, Terms
+from pipelines.frames import State
 from pipelines.reconcile.same import TOLERANCE_WH
 
 
@@ -114,7 +115,11 @@ def _difference(row: dict[str, Any] | None) -> Difference | None:
         return None
     if row["diagnosis"] is None:
         # Nobody has listed it yet: a value is on its way, or the next reconciliation will.
-        told = "no value was sent" if row["state"] is None else f"its value is {row['state']}, not confirmed"
+        told = f"its value is {row['state']}, and not confirmed yet"
+        if row["state"] is None:
+            told = "no value was sent"
+        elif row["state"] == State.CONFIRMED.value:
+            told = "it was confirmed, and the exchange holds another value since"
         return Difference(
             slot_start=row["slot_start"],
             diagnosis="not confirmed",

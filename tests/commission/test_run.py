@@ -159,6 +159,9 @@ def test_a_proven_asset_that_fails_is_suspended_until_it_is_proven_anew(store: S
     old, new = certificates(store)
     assert (old.held_until, new.held_until, new.period_start) == (broken, None, slots[0])
     assert new.document["earlier_open"] == 1
+    # What differed before its period doesn't break the new one.
+    again = walk(now=healed + timedelta(minutes=5)).standings[0]
+    assert (again.outcome, again.certificate) == (Outcome.PROVEN, new.number)
 
 
 def test_what_broke_a_proof_while_nobody_looked_for_days_is_found(sqlite_store: Store) -> None:
@@ -170,7 +173,8 @@ def test_what_broke_a_proof_while_nobody_looked_for_days_is_found(sqlite_store: 
     history.local("a", slots, energies(600))
     history.submitted("a", slots, energies(600))
     history.held("a", dict(zip(slots, energies(600), strict=True)))
-    history.differs("a", slots[5], "differs")
+    for n in (9, 5, 7):
+        history.differs("a", slots[n], "differs")
     now = slots[-1] + 3 * SLOT
     history.told("a", until=now)
     assert walk(now=now).standings[0].outcome is Outcome.SUSPENDED
@@ -305,3 +309,21 @@ def test_a_store_that_slept_for_weeks_is_told_so(sqlite_store: Store, hours_ago:
     assert one.before is not None
     since = datetime(2026, 3, 2, 12, tzinfo=NOON.tzinfo) - timedelta(hours=hours_ago)
     assert one.before.since == since
+
+
+@pytest.mark.parametrize(("held", "listed"), [(151.0, False), (150.0, True)], ids=["other value", "listed"])
+def test_a_confirmed_slot_that_holds_another_value_since_or_is_listed_counts_no_more(
+    sqlite_store: Store, held: float, listed: bool
+) -> None:
+    history = History(sqlite_store)
+    slot = history.day("a", energies(96)) + 50 * SLOT
+    if listed:
+        # A correction failed: the version before stands and is confirmed, and the slot stays a discrepancy.
+        history.differs("a", slot, "refused", held=held)
+    else:
+        history.held("a", {slot: held})
+    (one,) = Walker(history, community(("A", "load")))().standings
+    assert one.outcome is Outcome.COLLECTING
+    assert one.before is not None
+    assert one.before.told.startswith("45 of 96 slots in a row confirmed")
+    assert one.before.told.endswith("refused" if listed else "not confirmed")
