@@ -20,6 +20,7 @@ from flows.backtest_cli import backtest
 from flows.commission_cli import commission
 from flows.doctor_cli import doctor
 from flows.exchange_cli import aggregators
+from flows.fleet_cli import deployments, fleet
 from flows.grid_cli import grid_fees
 from flows.listen_cli import listen
 from flows.moments import midnight, parse_moment
@@ -49,6 +50,8 @@ app.command()(listen)
 app.command()(doctor)
 app.command()(commission)
 app.command()(watch)
+app.command()(fleet)
+app.command()(deployments)
 app.command()(quality)
 app.command()(findings)
 app.command()(checks)

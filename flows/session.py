@@ -91,7 +91,7 @@ async def tell_nobody(_: Run) -> None:
 
 @contextlib.asynccontextmanager
 async def open_run(
-    command: str, community_file: str | Path, *, tell: Teller, at: datetime | None = None
+    command: str, community_file: str | Path, *, tell: Teller, at: datetime | None = None, stop: Stop | None = None
 ) -> AsyncIterator[Run]:
     """Open a run, log and tell its end, however it ends.
 
@@ -100,6 +100,7 @@ async def open_run(
         community_file: path of `community.yaml`.
         tell: shows what it did.
         at: the run's logical time; None: now. Deadlines are the exchange's business and follow its own clock.
+        stop: whether it is to stop; None: a signal tells, save in flow runs.
 
     Raises:
         ConfigurationError: faults in the file, or secrets that are missing.
@@ -116,7 +117,8 @@ async def open_run(
         secrets = Secrets(path.parent, elsewhere=blocks.get)
     with contextlib.ExitStack() as closing:
         # Prefect has its own handler in a flow run's process and tells by it whether the run was cancelled.
-        stop = Stop() if FlowRunContext.get() is not None else closing.enter_context(heed())
+        if stop is None:
+            stop = Stop() if FlowRunContext.get() is not None else closing.enter_context(heed())
         store = open_own_store(community, path.parent, secrets)
         closing.callback(store.close)
         clock: Clock = WallClock() if at is None else RunningClock(in_utc(at))

@@ -5,7 +5,9 @@ kept or cached by it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from contextvars import ContextVar
 from datetime import datetime
 from functools import wraps
 from typing import Any, TypeVar
@@ -42,6 +44,19 @@ async def worth_repeating(_task: Task[..., Any], _run: TaskRun, state: State[Any
     return isinstance(error, TransientError)
 
 
+_PLAIN: ContextVar[bool] = ContextVar("plain", default=False)
+
+
+@contextlib.contextmanager
+def plainly() -> Iterator[None]:
+    """Inside, steps are no tasks though a flow runs: a task of each of hundreds of communities costs too much."""
+    token = _PLAIN.set(True)
+    try:
+        yield
+    finally:
+        _PLAIN.reset(token)
+
+
 def step(function: Step[S]) -> Step[S]:
     """Make a step of a function whose first argument is the run."""
     as_task = task(
@@ -56,7 +71,7 @@ def step(function: Step[S]) -> Step[S]:
 
     @wraps(function)
     async def call(run: Run, *args: object, **kwargs: object) -> S:
-        if FlowRunContext.get() is not None:
+        if FlowRunContext.get() is not None and not _PLAIN.get():
             return await as_task(run, *args, **kwargs)
         # A run to be stopped begins no step, and does nothing with the outcome of one.
         run.stop.check()

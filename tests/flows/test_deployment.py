@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from flows.doctor_prefect import look_at_prefect
+from flows.fleet_deployments import fleet_yaml
 from flows.local_prefect import PrefectServer, prefect_server
 from flows.secrets import block_name
 from pipelines.frames import State
@@ -190,11 +192,27 @@ def test_deployed_feed_run_by_a_worker_reaches_the_exchange(
             assert "slotfeed.feed.missing.began" in [event["event"] for event in told]
             assert "key-of-the-switch" not in str(artifacts) + str(told)
 
+            # The same community as a fleet of one: one run and no task.
+            place.live_until(datetime(2016, 10, 29, 22, 2, tzinfo=UTC))
+            fleet = tmp_path / "prefect.fleet.yaml"
+            fleet.write_text(fleet_yaml([str(place.file)], shares=1))
+            prefect(server, "deploy", "--all", "--no-prompt", "--prefect-file", str(fleet))
+            for one in api.post("/deployments/filter", json={}).json():
+                api.post(f"/deployments/{one['id']}/pause_deployment").raise_for_status()
+            before = len(api.post("/task_runs/filter", json={}).json())
+            prefect(server, "deployment", "run", "fleet/fleet-feed", "--param", "at=2016-10-29T22:02:00Z")
+            prefect(server, "worker", "start", "--pool", "slotfeed", "--run-once")
+            assert len(completed(api)) == 4
+            assert len(api.post("/task_runs/filter", json={}).json()) == before
+            artifacts = {one["key"]: one for one in api.post("/artifacts/filter", json={}).json()}
+            assert artifacts["fleet-feed-1-of-1"]["description"] == "feed of 1 communities (share 1/1): 0 with trouble"
+
     with place.store() as store, store.reading() as connection:
         state = col(SubmissionRow.state)
-        assert connection.execute(select(state, func.count()).group_by(state)).all() == [(State.ACCEPTED, 36)]
+        assert connection.execute(select(state, func.count()).group_by(state)).all() == [(State.ACCEPTED, 72)]
         assert connection.execute(select(col(RunRow.command), col(RunRow.outcome))).all() == [
             ("feed", "ok"),
             ("quality", "ok"),
             ("watch", "ok"),
+            ("feed", "ok"),
         ]

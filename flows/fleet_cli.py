@@ -1,0 +1,42 @@
+"""The commands `slotfeed fleet` and `slotfeed deployments`."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows import screens
+
+Files = Annotated[list[str], typer.Argument(help="Community files, or patterns of them: 'communities/*.yaml'.")]
+At = Annotated[str | None, typer.Option(help="Run as if it were this time, in UTC where it says nothing else.")]
+Share = Annotated[str, typer.Option(help="Which part of the files, such as 2/3.")]
+Shares = Annotated[int, typer.Option(min=1, max=100, help="Workers that part the communities between them.")]
+Output = Annotated[Path, typer.Option(help="The file to write.")]
+What = Annotated[str, typer.Argument(help="feed, reconcile, quality or watch.")]
+
+
+def fleet(what: What, files: Files, share: Share = "1/1", at: At = None) -> None:
+    """Do the same for many communities, in one process; exit 1 if one of them failed."""
+    from flows.fleet import members, run_fleet, summed_up
+    from flows.moments import parse_moment
+
+    moment = None if at is None else parse_moment(at, option="--at", zone="UTC")
+    found = asyncio.run(run_fleet(what, members(files, share), at=moment))
+    rows = [{"community": one.file, "outcome": one.outcome, "what went wrong": one.told} for one in found]
+    screens.show_rows(f"{what} of {len(found)} communities", rows, empty="No community is in this share")
+    summed_up(found)
+
+
+def deployments(files: Files, shares: Shares = 1, output: Output = Path("prefect.fleet.yaml")) -> None:
+    """Write Prefect's deployments for many communities: a few runs for all of them."""
+    from flows.fleet import members
+    from flows.fleet_deployments import fleet_yaml
+
+    found = members(files)
+    output.write_text(fleet_yaml(files, shares=shares), encoding="utf-8")
+    screens.out.print(
+        f"Wrote {output}: {len(found)} communities in {shares} share(s). Next, from this folder:\n"
+        f"  prefect deploy --all --no-prompt --prefect-file {output}",
+        soft_wrap=True,
+    )
