@@ -150,6 +150,13 @@ class Life:
 
     async def feed(self, process: Process, **more: Any) -> DeliverSummary:
         """What `slotfeed feed` does, by the machine's clock."""
+        run_id = self.prepare(process)
+        done = await self.deliver(process, **more)
+        finish_run(process.store, run_id, outcome="ok", summary={"convert": {}}, now=self.machine.now())
+        return done
+
+    def prepare(self, process: Process) -> str:
+        """All of it but the last: read, judge, convert. The run's id."""
         now, store = self.machine.now(), process.store
         run_id = start_run(store, "feed", logical_time=now, now=now)
         # Before the slots are there: a killed run's are told of, too.
@@ -157,9 +164,7 @@ class Life:
         self.collect(process, run_id)
         validate(store, self.community, now=now, run_id=run_id)
         convert(store, self.community, abilities=self.abilities, forecast=True, now=now, run_id=run_id)
-        done = await self.deliver(process, **more)
-        finish_run(store, run_id, outcome="ok", summary={"convert": {}}, now=now)
-        return done
+        return run_id
 
     def collect(self, process: Process, run_id: str) -> None:
         """Read the meters, up to the machine's present."""

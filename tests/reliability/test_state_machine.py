@@ -23,13 +23,15 @@ from tests.reliability.model_life import SLOT, Life
 from tests.reliability.model_process import Process
 
 EXAMPLES, STEPS = (
-    int(os.environ.get(f"SLOTFEED_MACHINE_{name}", usual)) for name, usual in (("EXAMPLES", 8), ("STEPS", 20))
+    int(os.environ.get(f"SLOTFEED_MACHINE_{name}", usual)) for name, usual in (("EXAMPLES", 7), ("STEPS", 14))
 )
 
 SHRINKING = os.environ.get("SLOTFEED_MACHINE_SHRINKS") == "1"
 SHORT = st.sampled_from([5, 20, 60, 240, 400, 900])
 LONG_H = st.sampled_from([0.5, 2, 6, 30])
-POINTS = st.integers(0, 60)
+TROUBLE = st.lists(st.sampled_from(FAULTS), max_size=3)
+KILL = st.none() | st.integers(0, 60)
+TURNS = st.lists(st.integers(0, 3), min_size=1, max_size=6)
 
 
 class Machine(LivedMachine):
@@ -51,30 +53,31 @@ class Machine(LivedMachine):
     def nobody_is_there(self, hours: float) -> None:
         self.life.exchange.pass_time(timedelta(hours=hours))
 
-    @rule(slots=st.integers(1, 3))
-    def live_on(self, slots: int) -> None:
-        """As the schedule has it: a feed in each slot."""
+    @rule(slots=st.sampled_from([1, 1, 2]), faults=TROUBLE, kill=KILL)
+    def live_on(self, slots: int, faults: list[str], kill: int | None) -> None:
+        """As the schedule has it: a feed in each slot. The first posts meet these faults, and the first run dies."""
+        self.await_trouble(faults, kill)
         for _ in range(slots):
             self.to_the_next_feed()
             self.run(self.life.process, self.life.feed)
 
-    @rule()
-    def feed(self) -> None:
+    @rule(faults=TROUBLE, kill=KILL)
+    def feed(self, faults: list[str], kill: int | None) -> None:
         """A run at this moment: late, doubled, or just before the slot's end."""
+        self.await_trouble(faults, kill)
         self.run(self.life.process, self.life.feed)
 
-    @rule()
-    def deliver(self) -> None:
-        self.run(self.life.process, self.life.deliver)
-
-    @rule(first=st.lists(st.integers(0, 3), min_size=1, max_size=6), second=st.lists(st.integers(0, 3), min_size=1))
-    def two_deliver_in_turns(self, first: list[int], second: list[int]) -> None:
+    @rule(faults=TROUBLE, first=TURNS, second=TURNS)
+    def two_deliver_in_turns(self, faults: list[str], first: list[int], second: list[int]) -> None:
         """Two workers on one outbox: now the one, now the other."""
 
         async def both(process: Process) -> None:
+            self.life.prepare(process)
             with self.life.second_process() as other:
                 await asyncio.gather(self.life.deliver(process, turns=first), self.life.deliver(other, turns=second))
 
+        self.to_the_next_feed()
+        self.await_trouble(faults, None)
         self.run(self.life.process, both)
 
     @rule(after=st.integers(0, 2), hours=st.sampled_from([0.05, 0.2, 1, 8]), fed=st.booleans())
@@ -90,7 +93,7 @@ class Machine(LivedMachine):
                     await self.life.feed(other)
 
         self.to_the_next_feed()
-        self.life.exchange.faults = deque([*["slow reply"] * after, f"asleep {hours}"])
+        self.await_trouble([*["slow reply"] * after, f"asleep {hours}"], None)
         self.run(self.life.process, feed)
         self.life.exchange.faults.clear()
         if timedelta(hours=hours) > LEASE:
@@ -114,29 +117,19 @@ class Machine(LivedMachine):
         """Late readings come with the new ones."""
         self.life.meters.silent.clear()
 
-    @rule(faults=st.lists(st.sampled_from(FAULTS), min_size=1, max_size=4))
-    def trouble_awaits(self, faults: list[str]) -> None:
-        """The next posts meet these."""
-        self.life.exchange.faults.extend(faults)
-
-    @rule(point=POINTS)
-    def a_kill_awaits(self, point: int) -> None:
-        """The next run dies at this point, if it comes so far."""
-        self.life.process.switch.left = point
-
     @rule(status=st.sampled_from(["503", "401"]))
     def the_token_must_be_renewed(self, status: str) -> None:
         """All tokens have ended, and the first login fails."""
         self.life.exchange.tokens.clear()
         self.life.exchange.login_faults.append(status)
 
-    @rule()
-    def the_exchange_is_down(self) -> None:
+    @rule(slots=st.integers(1, 2))
+    def the_exchange_is_down(self, slots: int) -> None:
+        """For so many runs."""
         self.life.exchange.up = False
-
-    @precondition(lambda self: self.life and not self.life.exchange.up)
-    @rule()
-    def the_exchange_is_up_again(self) -> None:
+        for _ in range(slots):
+            self.to_the_next_feed()
+            self.run(self.life.process, self.life.feed)
         self.life.exchange.up = True
 
     @rule()
@@ -148,10 +141,16 @@ class Machine(LivedMachine):
     def the_machines_clock_is_set(self, minutes: int) -> None:
         self.life.machine.off = timedelta(minutes=minutes)
 
-    @rule(repairing=st.booleans())
-    def reconcile(self, repairing: bool) -> None:
+    @rule(repairing=st.booleans(), kill=KILL)
+    def reconcile(self, repairing: bool, kill: int | None) -> None:
+        self.await_trouble([], kill)
         if self.run(self.life.process, partial(self.life.reconcile, repairing=repairing)):
             self.hold_the_list()
+
+    def await_trouble(self, faults: list[str], kill: int | None) -> None:
+        """The next posts meet these faults, and the next run dies at this point, if it comes so far."""
+        self.life.exchange.faults = deque(faults)
+        self.life.process.switch.left = kill
 
 
 def drive(protocol: str) -> None:
