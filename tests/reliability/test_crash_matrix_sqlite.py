@@ -1,0 +1,28 @@
+"""Kills of a real process at thirteen points, times four restarts, on SQLite."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.reliability.crash_cases import Matrix, open_matrix
+from tests.reliability.crash_points import POINTS, RESTARTS, Point, Restart
+from tests.reliability.grounds import sqlite_databases
+
+PROTOCOLS = dict(zip((restart.name for restart in RESTARTS), ("rest", "sdk", "sdk", "rest"), strict=True))
+
+
+@pytest.fixture(scope="module")
+def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
+    with open_matrix(tmp_path_factory.mktemp("crashes"), sqlite_databases, PROTOCOLS) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("restart", RESTARTS, ids=lambda restart: restart.name)
+@pytest.mark.parametrize("point", POINTS, ids=lambda point: point.name)
+def test_a_killed_run_is_finished(matrix: Matrix, point: Point, restart: Restart, tmp_path: Path) -> None:
+    matrix.run(point, restart, tmp_path)
+
+
+def test_the_page_tells_what_was_found(matrix: Matrix) -> None:
+    matrix.hold("crashes on SQLite")
