@@ -60,8 +60,13 @@ def _what(days: list[Day]) -> list[tuple[str, str]]:
     requests, met = faults.total(), faults.total() - faults["none"]
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in faults.most_common() if kind != "none")
     kills = sum(day.kills for day in days)
+    failed = Counter(slot.error for slot in slots if slot.error and not slot.away)
     return [
-        ("runs of the feed", f"{len(slots):,} slots, {kills} kills, {sum(bool(s.error) for s in slots)} runs failed"),
+        (
+            "runs of the feed",
+            f"{len(slots):,} slots, {kills} kills, {sum(s.away for s in slots)} with the exchange away",
+        ),
+        ("runs that failed besides", "; ".join(f"{words} ({n})" for words, n in failed.items()) or "none"),
         ("requests with energy", f"{requests:,}; {met:,} met a fault ({met / max(requests, 1):.1%}): {kinds}"),
         ("run, seconds", _spread([slot.seconds for slot in slots])),
     ]

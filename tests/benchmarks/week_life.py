@@ -60,8 +60,8 @@ MIX: tuple[dict[str, Any], ...] = (
     {"do": "delay", "seconds": 2.0},
 )
 SHARE = 0.05
-TOKENS_END = {"do": "expire_tokens", "probability": 0.001}
-"""Once a thousand posts: a 401 for all that are on their way."""
+TOKENS_END = {"do": "expire_tokens", "times": 1}
+"""Once a slot, after half of the posts: a 401 for all that are on their way."""
 
 
 @dataclass(kw_only=True)
@@ -124,7 +124,7 @@ class Week:
             away = number < self._count and AWAY_FROM <= of_day < AWAY_FROM + AWAY
             self._commit_faults(number, away=away, usual=number < self._count)
             slot = self._slot(START + number * SLOT, kill=of_day % KILLED_EVERY == KILLED_EVERY // 2)
-            slot.after_outage, away_before = away_before and not away, away
+            slot.away, slot.after_outage, away_before = away, away_before and not away, away
             ran.append(slot)
         # What is sent in a slot is for the next, and applied when that begins.
         span = (START + max(0, first - SETTLING) * SLOT, START + (last - SETTLING) * SLOT)
@@ -221,7 +221,7 @@ class Week:
             }
             for turn, one in enumerate(MIX)
         ]
-        rules.append({**TOKENS_END, "path": POSTS, "seed": self.seed * 1000 + 10 * number + 9})
+        rules.append({**TOKENS_END, "path": POSTS, "after": self.assets // 2})
         if away:
             rules = [{"do": "reset"}]
         elif not usual:

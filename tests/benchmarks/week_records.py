@@ -22,6 +22,9 @@ class Slot:
 
     error: str = ""
     killed_at_s: float | None = None
+    away: bool = False
+    """The exchange was away."""
+
     after_outage: bool = False
     """The first run after the exchange was away."""
 
