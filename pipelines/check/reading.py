@@ -24,7 +24,7 @@ NUMBER_FIELDS = frozenset(
 )
 """Keys whose value is a number; every other number in the file is somebody's identifier."""
 
-TRUTH_FIELDS = frozenset({"two_way", "row_order", "live", "post_estimates", "on"})
+TRUTH_FIELDS = frozenset({"two_way", "row_order", "live", "post_estimates", "on", "repair"})
 """Keys whose value is true or false. A check may be `off`, too."""
 
 TAG = "tag:yaml.org,2002:"

@@ -22,7 +22,9 @@ from pipelines.community import (
     MarketFees,
     MeterDatabase,
     QualitySection,
+    ReconcileSection,
     Stream,
+    WatchSection,
 )
 
 
@@ -132,6 +134,7 @@ def test_aliases_and_merges_are_read(check: Callable[..., list[str]], path: Path
 def test_kinds_of_keys_are_those_of_the_models() -> None:
     models: tuple[type[BaseModel], ...] = (CommunitySection, ExchangeSection, MeterDatabase, Cloud, Columns, Asset)
     models += (Stream, MarketFees, FeeSpan, CheckSection, EstimationSection, QualitySection)
+    models += (ReconcileSection, WatchSection)
     fields = [(name, str(info.annotation)) for model in models for name, info in model.model_fields.items()]
     numbers = {name for name, kind in fields if re.search(r"\b(int|float)\b|Literal\[1, -1\]", kind)}
     # Of `limits` the values are numbers, each under a name of the vendor's.
