@@ -29,8 +29,8 @@ zero and could stand there by chance."""
 AT = TARGET - SLOT + timedelta(minutes=2)
 """When it is: the feed that sends that slot's forecasts runs now."""
 
-FED = (AT - 2 * SLOT, AT - SLOT)
-"""Feeds before."""
+FED = (AT - 3 * SLOT, AT - 2 * SLOT)
+"""Feeds before. One was missed since, so that two readings of each stream are new: a cursor may lose the first."""
 
 HISTORY = FED[0] - timedelta(hours=3, minutes=2)
 EACH_KIND = 4
