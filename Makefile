@@ -38,12 +38,15 @@ check: $(READY)  ## Lint, types and the rules of the house
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-bench: $(READY) openmp  ## Figures: reading, validating, slots, forecasts, posting, each beside a peer; half a day of trouble
+bench: $(READY) openmp  ## Figures: reading, validating, slots, forecasts, posting, outbox, reconciling, each beside a peer; a day's outage, half a day of trouble
 	@$(BIN)/python tests/benchmarks/clouds.py
 	@$(BIN)/python tests/benchmarks/validation.py
 	@$(BIN)/python tests/benchmarks/slots.py
 	@$(BIN)/python -m tests.benchmarks.forecast
 	@$(BIN)/python tests/benchmarks/posting.py
+	@$(BIN)/python -m tests.benchmarks.outbox
+	@$(BIN)/python -m tests.benchmarks.outage
+	@$(BIN)/python -m tests.benchmarks.reconcile
 	@$(BIN)/python -m tests.benchmarks.week --days 0.5
 
 # Needs the network, so it is no part of .ci/run; docs/security.md says when to run it.

@@ -165,8 +165,9 @@ def figures(status: Status) -> Table:
     for state in ("pending", "sending", "accepted", "expired", "rejected"):
         if states.get(state):
             table.add_row(f"slots {state}", f"{states[state]:,}")
-    if taken := status.submissions.get("measurement", {}).get("accepted"):
-        table.add_row("measurements accepted", f"{taken:,}")
+    for state, words in (("accepted", "accepted"), ("pending", "waiting")):
+        if count := status.submissions.get("measurement", {}).get(state):
+            table.add_row(f"measurements {words}", f"{count:,}")
     for name, count in status.discrepancies.items():
         table.add_row(f"open discrepancies: {name}", f"{count:,}")
     if not status.discrepancies:

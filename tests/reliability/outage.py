@@ -6,6 +6,7 @@ and these leave through an aggregator. Only time is made: a post takes as long a
 
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -57,34 +58,39 @@ class Street:
     community: Community
     control: httpx.Client
     clock: FixedClock
-    post_takes: timedelta
-    """Of the exchange's time."""
+    post_takes: timedelta | None
+    """Of the exchange's time; None: what it takes here."""
 
     sent: list[Sent] = field(default_factory=list)
     most_leased: int = 0
+    numbers: dict[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.numbers = {asset.asset_id: number for number, asset in enumerate(self.community.assets)}
+        self._moved_s = time.perf_counter()
 
     @property
     def assets(self) -> list[str]:
-        return [asset.asset_id for asset in self.community.assets]
+        return list(self.numbers)
 
     def energy_wh(self, asset: str, slot: datetime) -> float:
         """What the asset's meter measures: no two neighbours alike, nor two slots of a day."""
-        number, place = self.assets.index(asset), (slot - START) // SLOT
-        return float(100 + number + 7 * (place % 96))
+        return float(100 + self.numbers[asset] + 7 * ((slot - START) // SLOT % 96))
 
     def at(self, moment: datetime) -> None:
+        self._moved_s = time.perf_counter()
         self.clock.set(moment)
         self.control.put("/sandbox/clock", json={"now": moment.isoformat()}).raise_for_status()
 
     def faults(self, *rules: dict[str, object]) -> None:
         self.control.put("/sandbox/faults", json=rules).raise_for_status()
 
-    def meter(self, first: datetime, end: datetime) -> None:
-        """Registers at the end of each slot in [first, end), and where they stood before the very first; judged."""
+    def meter(self, first: datetime, end: datetime, *, begin: bool = False) -> None:
+        """Registers at the end of each slot in [first, end), and with `begin` where they stood before; judged."""
         rows: list[dict[str, object]] = []
         for asset in self.community.assets:
             state = sum(self.energy_wh(asset.asset_id, slot) for slot in _slots(START - 4 * SLOT, first))
-            stamps = [(first, state)] if first == START - 4 * SLOT else []
+            stamps = [(first, state)] if begin else []
             for slot in _slots(first, end):
                 state += self.energy_wh(asset.asset_id, slot)
                 stamps.append((slot + SLOT, state))
@@ -155,7 +161,8 @@ class Street:
         with self.store.reading() as connection:
             leased = connection.execute(select(func.count()).where(row.c.state == "sending")).scalar_one()
         self.most_leased = max(self.most_leased, leased)
-        self.at(self.clock.now() + self.post_takes)
+        here = timedelta(seconds=time.perf_counter() - self._moved_s)
+        self.at(self.clock.now() + (here if self.post_takes is None else self.post_takes))
 
 
 class _Paced(ExchangeTransport):
@@ -195,9 +202,16 @@ def _slots(first: datetime, end: datetime) -> Iterator[datetime]:
 
 @contextlib.contextmanager
 def open_street(
-    store: Store, folder: Path, *, assets: int, assets_per_batch: int, concurrency: int, post_takes: timedelta
+    store: Store,
+    folder: Path,
+    *,
+    assets: int,
+    assets_per_batch: int,
+    concurrency: int,
+    post_takes: timedelta | None,
+    history: bool = True,
 ) -> Iterator[Street]:
-    """The street, two minutes into a day; its meters have run for an hour.
+    """The street, two minutes into a day.
 
     Args:
         store: empty.
@@ -205,7 +219,8 @@ def open_street(
         assets: how many.
         assets_per_batch: of the community file.
         concurrency: of the community file.
-        post_takes: of the exchange's time.
+        post_takes: of the exchange's time; None: what it takes here.
+        history: its meters have run for an hour.
     """
     uuids = [f"00000000-0000-4000-8000-{number:012d}" for number in range(assets)]
     registry = folder / "street.json"
@@ -222,7 +237,8 @@ def open_street(
             clock=FixedClock(begun),
             post_takes=post_takes,
         )
-        street.meter(START - 4 * SLOT, START)
+        if history:
+            street.meter(START - 4 * SLOT, START, begin=True)
         yield street
 
 
