@@ -7,6 +7,7 @@ from sqlalchemy import Connection, func, select
 
 from pipelines.community import Community
 from pipelines.store import AccountRow, DiscrepancyRow, QualityDayRow, ReadingRow, Verdict, table_of
+from pipelines.store.discrepancies import still_open
 from pipelines.watch.alarms import Alarm, Kind
 from pipelines.watch.silence import subject_of
 
@@ -71,12 +72,12 @@ def quarantine(connection: Connection, *, now: datetime) -> Iterator[Alarm]:
 
 def discrepancies(connection: Connection, *, now: datetime, after: timedelta) -> Iterator[Alarm]:
     """An alarm for each cause whose discrepancies stand open for longer than `after`."""
-    row = table_of(DiscrepancyRow).c
+    row = table_of(DiscrepancyRow)
     query = (
-        select(row.diagnosis, func.count().label("slots"), func.min(row.opened_at).label("since"))
-        .where(row.closed_at.is_(None), row.lost_at.is_(None), row.opened_at < now - after)
-        .group_by(row.diagnosis)
-        .order_by(row.diagnosis)
+        select(row.c.diagnosis, func.count().label("slots"), func.min(row.c.opened_at).label("since"))
+        .where(still_open(row), row.c.opened_at < now - after)
+        .group_by(row.c.diagnosis)
+        .order_by(row.c.diagnosis)
     )
     for diagnosis, slots, since in connection.execute(query):
         words = f"{slots:,} slots stand open, the oldest since {since:%Y-%m-%d %H:%M} UTC"
