@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from pipelines.frames import INSTANT
+from pipelines.reconcile.candidates import by_factors, by_shifts
 from pipelines.reconcile.factors import factor_predictions
 from pipelines.reconcile.hypotheses import Hypothesis, weigh
 from pipelines.reconcile.names import Diagnosis, Finding, in_words, repair_of
@@ -135,6 +136,10 @@ def _patterned(
         everyone = everyone.filter(pl.col("slot_start") >= around.whole_from)
     swaps, swapped = swap_predictions(everyone, pairs, suspects)
     found = [TOLD.to_frame()]
+    opened = pairs.filter(pl.col("asset_id").is_in(suspects))
+    can = {*by_factors(opened, length=around.length), *by_shifts(opened, length=around.length)}
+    can |= {*swaps["asset_id"].unique(), *measured["asset_id"].unique()}
+    suspects = [asset for asset in suspects if asset in can]
     at_once = max(1, ROWS_AT_ONCE // max(1, pairs["slot_start"].n_unique()))
     for begin in range(0, len(suspects), at_once):
         some = pl.col("asset_id").is_in(suspects[begin : begin + at_once])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipelines.reconcile.hypotheses import PREDICTIONS, Hypothesis
 from pipelines.reconcile.names import Diagnosis
+from pipelines.reconcile.same import TOLERANCE_WH
 
 Matrix = NDArray[np.float64]
 Marks = NDArray[np.bool_]
@@ -22,6 +23,9 @@ DISTANCE = 0.05
 
 SLACK = 0.01
 """How far off a single value may be: 1 %, for what rounds on its way."""
+
+NOW_AND_THEN = 0.1
+"""Share of its slots, from the first that differs on, below which an asset with few values holds nobody's series."""
 
 CELLS_AT_ONCE = 2_000_000
 """Pairs of a suspect and another asset that are compared together: each of some ten numbers of a pair takes 16 MB."""
@@ -92,6 +96,7 @@ def _pairings(everyone: pl.DataFrame, pairs: pl.DataFrame, suspects: list[str]) 
     assets, slots = (everyone[column].unique().sort() for column in ("asset_id", "slot_start"))
     begun = pl.col("slot_start") >= pl.col("slot_start").filter("open").min().over("asset_id")
     since = pairs.with_columns(exchange_wh=pl.when(begun & (pl.col("open") | pl.col("agrees"))).then("exchange_wh"))
+    suspects = _with_a_series(since, suspects)
     wanted = _matrix(everyone, "wanted_wh", assets, slots)
     held = _matrix(since, "exchange_wh", pl.Series("asset_id", suspects, dtype=pl.String), slots)
     names = assets.to_list()
@@ -105,6 +110,17 @@ def _pairings(everyone: pl.DataFrame, pairs: pl.DataFrame, suspects: list[str]) 
             edges += [(some[i], names[j]) for i, j in np.argwhere(where) if some[i] != names[j]]
     schema = {"asset_id": pl.String(), "other": pl.String()}
     return pl.DataFrame(near, schema=schema, orient="row"), pl.DataFrame(alike, schema=schema, orient="row")
+
+
+def _with_a_series(since: pl.DataFrame, suspects: list[str]) -> list[str]:
+    """Those that may hold another's series: they differ in several values, or not just now and then."""
+    held = pl.col("exchange_wh")
+    different = held.filter(pl.col("open") & (held.abs() > TOLERANCE_WH)).round(1).n_unique()
+    found = since.group_by("asset_id").agg(
+        keeps=(different >= VALUES) | (pl.col("open").sum() >= NOW_AND_THEN * held.is_not_null().sum())
+    )
+    kept = set(found.filter("keeps")["asset_id"])
+    return [asset for asset in suspects if asset in kept]
 
 
 def _matrix(frame: pl.DataFrame, column: str, assets: pl.Series, slots: pl.Series) -> Matrix:
