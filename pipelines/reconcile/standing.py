@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 import polars as pl
-from sqlalchemy import Connection, exists, select, update
+from sqlalchemy import Connection, exists, func, select, update
 
 from pipelines.community import Community
 from pipelines.frames import INSTANT, Quantity, State
@@ -58,6 +58,7 @@ def _switched_on(community: Community) -> list[str]:
 def oldest_unsettled(connection: Connection, community: Community, *, now: datetime) -> datetime:
     """Where a reconciliation without a start begins: the oldest forecast of which nothing is known yet, or LOOK_BACK.
 
+    No later than where an asset's results were read last: what expired while nobody reconciled is listed, too.
     One that is accepted but listed as a discrepancy has been looked at; it wouldn't change by being read each hour.
     """
     row, listed = table_of(SubmissionRow), table_of(DiscrepancyRow)
@@ -77,7 +78,26 @@ def oldest_unsettled(connection: Connection, community: Community, *, now: datet
         .order_by(row.c.slot_start)
         .limit(1)
     ).scalar_one_or_none()
-    return now - LOOK_BACK if oldest is None else min(oldest, now - LOOK_BACK)
+    read = _read_until(connection, community)
+    return min(now - LOOK_BACK, oldest or now, max(read or now, now - FURTHEST))
+
+
+def _read_until(connection: Connection, community: Community) -> datetime | None:
+    """The newest slot of which every live asset's results were read; its first where none ever were."""
+    asset, held = table_of(AssetRow), table_of(ExchangeEnergyRow)
+    newest = (
+        select(held.c.slot_start)
+        .where(held.c.asset_id == asset.c.asset_id, held.c.quantity == FORECAST)
+        # Of an index by asset and slot, the last entry alone.
+        .order_by(held.c.slot_start.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    theirs = among(connection, asset.c.asset_id, _switched_on(community))
+    found: datetime | None = connection.execute(
+        select(func.min(func.coalesce(newest, asset.c.live_since))).where(theirs)
+    ).scalar_one()
+    return found
 
 
 def submitted(

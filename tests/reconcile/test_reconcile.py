@@ -312,3 +312,21 @@ async def test_a_listed_discrepancy_does_not_hold_the_window_open_for_ever(
     assert (await compare(world)).by_diagnosis == {"missing": 1}
     world.clock.set(noon + timedelta(days=3))
     assert (await compare(world)).start >= noon + timedelta(days=2)
+
+
+@pytest.mark.parametrize("protocol", ["rest", "sdk"])
+async def test_what_expired_while_nobody_reconciled_for_days_is_listed(
+    make_world: MakeWorld, noon: datetime, protocol: str
+) -> None:
+    world = make_world(protocol)
+    await live_through(world, noon + SLOT)
+    assert (await compare(world)).discrepancies == 0
+    # Whoever comes back after three days plans what was missed, and all of it is over.
+    missed = [noon + SLOT + number * SLOT for number in range(len(PROFILE), len(PROFILE) + 3 * 96)]
+    for slot in missed[::24]:
+        world.submit("load-1", slot, 777.0)
+    world.clock.set(missed[-1] + SLOT + MINUTES_2)
+    await compare(world)
+    found = discrepancies(world)
+    assert {slot for asset, slot in found if asset == "load-1"} == set(missed)
+    assert {found["load-1", slot][0] for slot in missed[::24]} == {"late"}
