@@ -96,8 +96,8 @@ MUTANTS: Sequence[Mutant] = (
         name="the mark of one whose lease is another's by now counts",
         file="pipelines/deliver/outbox.py",
         old="            .where(row.c.id == told.c.id, row.c.state == State.SENDING, row.c.leased_by == worker)\n",
-        new="            .where(row.c.id == told.c.id)\n",
-        tests=("tests/deliver/test_deliver.py",),
+        new="            .where(row.c.id == told.c.id, row.c.state == State.SENDING)\n",
+        tests=("tests/deliver/test_late_marks.py",),
     ),
     Mutant(
         name="what is overdue is sent all the same",
