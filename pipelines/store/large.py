@@ -24,8 +24,6 @@ ROWS_AT_ONCE = 50_000
 STORED = "%Y-%m-%d %H:%M:%S%.6f"
 """Instants as SQLAlchemy lays them down in SQLite: UTC, without offset."""
 
-NULL = "\\N"
-
 
 def read_large(connection: Connection, query: Select[Any], schema: pl.Schema) -> pl.DataFrame:
     """As `read_frame`, for very many rows of texts, numbers and instants."""
@@ -104,14 +102,16 @@ def _copied(connection: Connection, query: Select[Any], stored: pl.Schema, schem
     ]
     # COPY takes no parameters, so they are written out.
     written = str(select(*in_utc).compile(connection, compile_kwargs={"literal_binds": True})).replace("%%", "%")
-    sql = f"COPY ({written}) TO STDOUT (FORMAT csv, NULL '{NULL}')"
+    # Quoted or not, polars takes for none what looks like it, so that no text may.
+    null = f"none-{uuid4().hex[:12]}"
+    sql = f"COPY ({written}) TO STDOUT (FORMAT csv, NULL '{null}')"
     text = io.BytesIO()
     with _driver(connection).cursor() as cursor, cursor.copy(sql) as copied:
         for block in copied:
             text.write(block)
     if text.tell():
         text.seek(0)
-        yield pl.read_csv(text, has_header=False, schema=stored, null_values=NULL, empty_string_is_null=False)
+        yield pl.read_csv(text, has_header=False, schema=stored, null_values=null, empty_string_is_null=False)
 
 
 def _copy_in(connection: Connection, name: str, frame: pl.DataFrame) -> None:
