@@ -22,7 +22,7 @@ from pipelines.sandbox.exchange.ways_in import read_origin
 from pipelines.sandbox.listen import server_config
 from tests.flows.places import PASSWORD, USERNAME
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class ExchangeServer:
@@ -81,7 +81,7 @@ class ExchangeServer:
             while not self._server.started:
                 assert time.monotonic() < ends, "the exchange's server doesn't start"
                 time.sleep(0.01)
-            with httpx.Client(base_url=self.url) as client:
+            with httpx.Client(base_url=self.url, timeout=PATIENCE_S) as client:
                 yield client
         finally:
             self._server.should_exit = True

@@ -146,7 +146,7 @@ MUTANTS: Sequence[Mutant] = (
         file="pipelines/exchange/tokens.py",
         old="            if self._token == refused:\n",
         new="            if refused:\n",
-        tests=("tests/exchange/test_client.py",),
+        tests=("tests/exchange/test_tokens.py",),
     ),
     Mutant(
         name="what was sent is confirmed whatever the exchange holds",
