@@ -81,4 +81,5 @@ def _fits(
     within = (other == places - shift) & (asset[other] == asset[places])
     value = wanted[other]
     allowed = np.maximum(TOLERANCE_WH, RELATIVE_TOLERANCE * np.maximum(np.abs(value), np.abs(held)))
-    return within & (np.abs(value - held) <= allowed)
+    fits: NDArray[np.bool_] = within & (np.abs(value - held) <= allowed)
+    return fits

@@ -22,7 +22,7 @@ from pipelines.store import (
 )
 from pipelines.store.asked import among, asked
 from pipelines.store.discrepancies import standing
-from pipelines.store.large import beside, read_large, upsert_frame
+from pipelines.store.large import beside, insert_frame, read_large, upsert_frame
 from pipelines.store.moving import unsettled_forecast
 
 FORECAST = Quantity.FORECAST.value
@@ -151,23 +151,16 @@ def keep_read_back(connection: Connection, pairs: pl.DataFrame, *, now: datetime
     if not isinstance(start, datetime) or not isinstance(end, datetime):
         return
     same = read_before(connection, assets=pairs["asset_id"].unique().to_list(), start=start, end=end + ONE_INSTANT)
-    told = pairs.select(*HELD.names())
-    if not same.is_empty():
-        before = same.rename({"exchange_wh": "before_wh"})
-        told = told.join(before, on=KEY.names(), how="left", maintain_order="left")
-        told = told.filter(pl.col("exchange_wh").is_null() | pl.col("exchange_wh").ne_missing(pl.col("before_wh")))
-    upsert_frame(
-        connection,
-        ExchangeEnergyRow,
-        told.select(
-            "asset_id",
-            "slot_start",
-            quantity=pl.lit(FORECAST),
-            energy_wh="exchange_wh",
-            read_at=pl.lit(now, dtype=INSTANT),
-            run_id=pl.lit(run_id),
-        ),
-    )
+    stamps = {"read_at": pl.lit(now, dtype=INSTANT), "run_id": pl.lit(run_id), "quantity": pl.lit(FORECAST)}
+    told = pairs.select(*KEY.names(), energy_wh="exchange_wh").with_columns(**stamps)
+    if same.is_empty():
+        insert_frame(connection, ExchangeEnergyRow, told)
+        return
+    before = same.select(*KEY.names(), before_wh="exchange_wh", stood=pl.lit(value=True))
+    both = told.join(before, on=KEY.names(), how="left", maintain_order="left")
+    insert_frame(connection, ExchangeEnergyRow, both.filter(pl.col("stood").is_null()).select(told.columns))
+    changed = pl.col("energy_wh").is_null() | pl.col("energy_wh").ne_missing(pl.col("before_wh"))
+    upsert_frame(connection, ExchangeEnergyRow, both.filter("stood", changed).select(told.columns))
 
 
 def measured(connection: Connection, assets: list[str], *, start: datetime, end: datetime) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 from pipelines.frames import INSTANT
 from pipelines.store import DiscrepancyRow, ExchangeEnergyRow, Store, read_frame, table_of
 from pipelines.store.asked import among
-from pipelines.store.large import ROWS_AT_ONCE, beside, read_large, upsert_frame
+from pipelines.store.large import ROWS_AT_ONCE, beside, insert_frame, read_large, upsert_frame
 
 ROW = table_of(ExchangeEnergyRow)
 SCHEMA = pl.Schema(
@@ -84,6 +84,17 @@ def test_a_key_that_stands_takes_the_new_values_and_keeps_what_is_not_said(store
         upsert_frame(connection, DiscrepancyRow, discrepancy("second"))
         row = table_of(DiscrepancyRow)
         assert connection.execute(select(row.c.evidence, row.c.lost_reason)).all() == [("second", "given up")]
+
+
+def test_rows_that_are_taken_for_new_and_stand_already_are_replaced(store: Store, noon: datetime) -> None:
+    rows = frame(noon).filter(pl.col("asset_id") == "null")
+    with store.writing() as connection:
+        insert_frame(connection, ExchangeEnergyRow, rows)
+    with store.writing() as connection:
+        more = frame(noon).filter(pl.col("asset_id").is_in(["null", "it's"])).with_columns(run_id=pl.lit("again"))
+        insert_frame(connection, ExchangeEnergyRow, more)
+    order = ["slot_start", "quantity"]
+    assert stored(store).sort(order).equals(more.sort(order))
 
 
 def test_nothing_is_read_or_written_of_an_empty_frame(store: Store, noon: datetime) -> None:
