@@ -5,7 +5,7 @@ Prefect being away costs the artifacts, never the run.
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -29,9 +29,6 @@ from pipelines.report.rundown import (
 from pipelines.report.upkeep import archive_in_words, archive_rows, fee_rows, fees_in_words
 from pipelines.validate.findings import list_findings
 from pipelines.watch import headline, standing
-
-if TYPE_CHECKING:
-    from flows.fleet import Member
 
 log = logging.getLogger("slotfeed")
 
@@ -100,14 +97,10 @@ async def leave_watch(run: Run) -> None:
     await _leave(run, "watch", words=words, rows=rows)
 
 
-async def leave_fleet(what: str, share: str, found: Sequence["Member"]) -> None:
-    """Leave how each community of a fleet came through."""
-    bad = [one for one in found if one.outcome != "ok"]
-    rows = [{"community": one.file, "outcome": one.outcome, "what went wrong": one.told} for one in (bad or found)]
-    words = f"{what} of {len(found):,} communities (share {share}): {len(bad):,} with trouble"
-    key = f"fleet-{what}-{share.replace('/', '-of-')}"
+async def leave_fleet(key: str, words: str, rows: Sequence[Mapping[str, str]]) -> None:
+    """Leave how the communities of a fleet came through."""
     try:
-        await acreate_table_artifact(rows[:MOST_ROWS], key=key, description=words)
+        await acreate_table_artifact([dict(row) for row in rows[:MOST_ROWS]], key=key, description=words)
     except (PrefectException, httpx.HTTPError) as error:
         log.warning("No artifacts: Prefect's server doesn't answer (%s)", type(error).__name__)
 

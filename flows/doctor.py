@@ -15,13 +15,13 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlmodel import col
 
+from flows.logged_in import logged_in
 from flows.trial import try_assets, try_sources
 from pipelines.check import check_community
 from pipelines.clock import Clock, WallClock
 from pipelines.community import Community, resolve_sqlite_path
 from pipelines.errors import ConfigurationError, Issue, Severity, SlotfeedError
-from pipelines.exchange import open_exchange
-from pipelines.settings import EXCHANGE_PASSWORD, EXCHANGE_USERNAME, Secrets
+from pipelines.settings import Secrets
 from pipelines.store import RunRow, Store, kept_lead
 from pipelines.store.own import open_own_store
 
@@ -116,7 +116,7 @@ async def examine(path: Path) -> list[Look]:
             looks += _feeds(store, community, now=clock.now())
             found = await try_sources(community, folder, secrets, store, clock)
             looks += of_issues("sources", found, otherwise=_answer(len(community.sources)))
-            looks += await _exchange(community, secrets, clock, store)
+            looks += await _exchange(community, folder, clock, store)
     if all(look.what != "sources" for look in looks):
         looks.append(Look(what="sources, exchange", found=Found.SKIPPED, told="they need the database"))
     return looks
@@ -162,18 +162,10 @@ def _feeds(store: Store, community: Community, *, now: datetime) -> list[Look]:
     return [fine("feed", told)]
 
 
-async def _exchange(community: Community, secrets: Secrets, clock: Clock, store: Store) -> list[Look]:
+async def _exchange(community: Community, folder: Path, clock: Clock, store: Store) -> list[Look]:
     section, simulation = community.exchange, community.community.simulation_uuid
     try:
-        async with open_exchange(
-            base_url=section.base_url,
-            username=secrets.need(EXCHANGE_USERNAME, purpose="the exchange's user name"),
-            password=secrets.need(EXCHANGE_PASSWORD, purpose="the exchange's password"),
-            clock=clock,
-            concurrency=1,
-            allow_http=community.allow_http,
-        ) as client:
-            await client.connect()
+        async with logged_in(section.base_url, folder, allow_http=community.allow_http) as client:
             ahead = client.http_clock.now() - clock.now()
             looks = [
                 fine("exchange", f"{section.base_url} takes the login"),

@@ -79,7 +79,9 @@ async def fleet(
     """
     with remembered():
         found = await run_fleet(what, members(communities, share), at=at)
-    await leave_fleet(what, share, found)
+    troubles = [one for one in found if one.outcome != "ok"]
+    words = f"{what} of {len(found):,} communities (share {share}): {len(troubles):,} with trouble"
+    await leave_fleet(f"fleet-{what}-{share.replace('/', '-of-')}", words, as_rows(troubles or found))
     return summed_up(found)
 
 
@@ -116,6 +118,11 @@ def members(patterns: Iterable[str], share: str = "1/1") -> list[Path]:
             raise _fault("communities", f"no file fits '{pattern}'", "Name community files, or a pattern of them")
         found.update(fitting)
     return sorted(file for file in found if _place(file, of) == number - 1)
+
+
+def as_rows(found: Sequence[Member]) -> list[dict[str, str]]:
+    """How each came through, for people."""
+    return [{"community": one.file, "outcome": one.outcome, "what went wrong": one.told} for one in found]
 
 
 def summed_up(found: Sequence[Member]) -> dict[str, Any]:

@@ -18,13 +18,12 @@ What = Annotated[str, typer.Argument(help="feed, reconcile, quality or watch.")]
 
 def fleet(what: What, files: Files, share: Share = "1/1", at: At = None) -> None:
     """Do the same for many communities, in one process; exit 1 if one of them failed."""
-    from flows.fleet import members, run_fleet, summed_up
+    from flows.fleet import as_rows, members, run_fleet, summed_up
     from flows.moments import parse_moment
 
     moment = None if at is None else parse_moment(at, option="--at", zone="UTC")
     found = asyncio.run(run_fleet(what, members(files, share), at=moment))
-    rows = [{"community": one.file, "outcome": one.outcome, "what went wrong": one.told} for one in found]
-    screens.show_rows(f"{what} of {len(found)} communities", rows, empty="No community is in this share")
+    screens.show_rows(f"{what} of {len(found)} communities", as_rows(found), empty="No community is in this share")
     summed_up(found)
 
 

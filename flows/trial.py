@@ -4,15 +4,16 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
+from flows.logged_in import logged_in
 from pipelines.clock import Clock, WallClock
 from pipelines.collect.probe import probe
 from pipelines.collect.run import Opening
 from pipelines.community import Community
 from pipelines.errors import ConfigurationError, Issue, RejectedError, Severity, SlotfeedError
-from pipelines.exchange import ExchangeClient, open_exchange
+from pipelines.exchange import ExchangeClient
 from pipelines.exchange.graphql import live_switches
 from pipelines.exchange.registry import asset_places, read_registry
-from pipelines.settings import EXCHANGE_PASSWORD, EXCHANGE_USERNAME, Secrets
+from pipelines.settings import Secrets
 from pipelines.store import Store
 from pipelines.store.own import open_own_store
 from pipelines.sync import standing_issues
@@ -38,7 +39,7 @@ async def try_connections(community: Community, folder: Path) -> list[Issue]:
             issues += await try_sources(community, folder, secrets, store, clock)
         finally:
             store.close()
-    return issues + await _try_exchange(community, secrets, clock)
+    return issues + await _try_exchange(community, folder)
 
 
 async def try_sources(community: Community, folder: Path, secrets: Secrets, store: Store, clock: Clock) -> list[Issue]:
@@ -51,17 +52,10 @@ async def try_sources(community: Community, folder: Path, secrets: Secrets, stor
     return issues
 
 
-async def _try_exchange(community: Community, secrets: Secrets, clock: Clock) -> list[Issue]:
+async def _try_exchange(community: Community, folder: Path) -> list[Issue]:
+    section = community.exchange
     try:
-        async with open_exchange(
-            base_url=community.exchange.base_url,
-            username=secrets.need(EXCHANGE_USERNAME, purpose="the exchange's user name"),
-            password=secrets.need(EXCHANGE_PASSWORD, purpose="the exchange's password"),
-            clock=clock,
-            concurrency=1,
-            allow_http=community.allow_http,
-        ) as client:
-            await client.connect()
+        async with logged_in(section.base_url, folder, allow_http=community.allow_http) as client:
             return await try_assets(community, client)
     except ConfigurationError as error:
         return list(error.issues)
