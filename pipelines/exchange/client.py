@@ -46,6 +46,10 @@ LONGEST_WAIT_S = 20.0
 PATIENCE_S = 60.0
 """A Retry-After longer than this isn't waited for inside a run: the next run tries again."""
 
+TOKENS = 3
+"""Tokens that a request is tried with (ours): what ended one may end the next while the request is on its way, as where
+somebody else logs in with the same name."""
+
 ASK_TIME_S = 3.0
 """For an answer that is wanted for its time alone (ours)."""
 
@@ -157,13 +161,13 @@ class ExchangeClient:
 
     async def _ask(self, method: str, path: str, *, step: str, content: bytes | None = None) -> object:
         token = await self.tokens.get(self.http_clock)
-        response = await self._send(method, path, token, content, step=step)
-        if response.status_code == httpx.codes.UNAUTHORIZED:
-            token = await self.tokens.replace(token, self.http_clock)
+        for tries_left in reversed(range(TOKENS)):
             response = await self._send(method, path, token, content, step=step)
-            if response.status_code == httpx.codes.UNAUTHORIZED:
-                raise AuthenticationError(f"{step}: the exchange refuses a token it has just issued")
-        return json_of(response, step=step, now=self.http_clock.now(), hide=self.hide)
+            if response.status_code != httpx.codes.UNAUTHORIZED:
+                return json_of(response, step=step, now=self.http_clock.now(), hide=self.hide)
+            if tries_left:
+                token = await self.tokens.replace(token, self.http_clock)
+        raise AuthenticationError(f"{step}: the exchange refuses a token it has just issued")
 
     async def _send(self, method: str, path: str, token: str, content: bytes | None, *, step: str) -> httpx.Response:
         headers = {"Content-Type": "application/json"}

@@ -9,7 +9,7 @@ RELATIVE_TOLERANCE = 1e-6
 
 
 def matches(left: str, right: str, *, slack: pl.Expr | None = None) -> pl.Expr:
-    """Whether two columns (Wh) are the same; null is no match.
+    """Whether two columns (Wh) are the same; null is no match, nor is what is no number.
 
     Args:
         left: name of a column.
@@ -20,4 +20,6 @@ def matches(left: str, right: str, *, slack: pl.Expr | None = None) -> pl.Expr:
     allowed = pl.max_horizontal(pl.lit(TOLERANCE_WH), RELATIVE_TOLERANCE * pl.max_horizontal(one.abs(), other.abs()))
     if slack is not None:
         allowed = pl.max_horizontal(allowed, slack)
-    return ((one - other).abs() <= allowed).fill_null(value=False)
+    # polars takes NaN for the greatest of numbers, and equal to itself.
+    near = ((one - other).abs() <= allowed) & one.is_finite() & other.is_finite()
+    return near.fill_null(value=False)

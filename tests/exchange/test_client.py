@@ -92,7 +92,15 @@ async def test_a_new_token_that_is_refused_too_ends_it(scripted: Scripted) -> No
     async with scripted.client() as client:
         with pytest.raises(AuthenticationError, match="just issued"):
             await client.post(POST, step="s", closes_at=None)
-    assert len(scripted.requests) == 2
+    assert len(scripted.requests) == 3
+    assert len(scripted.logins) == 3
+
+
+async def test_a_token_that_ends_while_its_first_request_is_on_its_way_is_replaced_again(scripted: Scripted) -> None:
+    scripted.answers = [httpx.Response(401), httpx.Response(401), httpx.Response(200, json={"status": "ready"})]
+    async with scripted.client() as client:
+        assert await client.post(POST, step="s", closes_at=None) == {"status": "ready"}
+    assert len(scripted.logins) == 3
 
 
 async def test_a_wrong_password_is_told_without_being_repeated(scripted: Scripted) -> None:
