@@ -114,6 +114,8 @@ class Template:
         self._process = process
         self._runs: dict[int, Run] = {}
         self._started: list[int] = []
+        self._lines: list[bytes] = []
+        self._rest = b""
         self._selector = selectors.DefaultSelector()
         assert process.stdout is not None
         self._selector.register(process.stdout, selectors.EVENT_READ)
@@ -154,12 +156,18 @@ class Template:
 
     def hear(self, timeout_s: float) -> None:
         """Take one message of the template, if there is one within the time."""
-        if not self._selector.select(timeout_s):
-            return
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line, f"the template ended with status {self._process.wait()}"
-        told = json.loads(line)
+        if not self._lines:
+            if not self._selector.select(timeout_s):
+                return
+            assert self._process.stdout is not None
+            # Not by the stream's own lines: it would keep the second of two, and the selector wouldn't know.
+            part = os.read(self._process.stdout.fileno(), 1 << 16)
+            assert part, f"the template ended with status {self._process.wait()}"
+            *lines, self._rest = (self._rest + part).split(b"\n")
+            self._lines += lines
+            if not lines:
+                return
+        told = json.loads(self._lines.pop(0))
         if "started" in told:
             self._started.append(told["started"])
         elif (run := self._runs.pop(told["ended"], None)) is not None:

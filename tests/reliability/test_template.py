@@ -48,3 +48,14 @@ def test_a_run_can_be_killed_and_can_kill_itself(template: Template, tmp_path: P
     assert waiting.poll() is None
     waiting.kill()
     assert waiting.status == -signal.SIGKILL
+
+
+def test_two_runs_that_end_at_once_are_both_heard_of(template: Template, tmp_path: Path) -> None:
+    runs = [
+        template.start("check", cwd=tmp_path, output=tmp_path / name, before=[WAIT_FOR_SIGNALS]) for name in ("a", "b")
+    ]
+    for run in runs:
+        os.kill(run.pid, signal.SIGKILL)
+    while any(Path(f"/proc/{run.pid}").exists() for run in runs):
+        pass
+    assert [run.wait(timeout_s=20) for run in runs] == [-signal.SIGKILL] * 2
