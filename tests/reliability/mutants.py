@@ -90,7 +90,7 @@ MUTANTS: Sequence[Mutant] = (
         file="pipelines/deliver/outbox.py",
         old="        .with_for_update(skip_locked=True)\n",
         new="",
-        tests=("tests/deliver/test_deliver.py", *cases(ON_POSTGRES, "planned", "two workers")),
+        tests=("tests/deliver/test_two_workers.py",),
     ),
     Mutant(
         name="the mark of one whose lease is another's by now counts",
