@@ -91,11 +91,11 @@ def feed_in_words(community: Community, summary: Mapping[str, Any], problems: Se
         lines.append(f"- made {converted['slots']:,} slots, {converted['corrected']:,} of them corrections")
     if delivered := summary.get("deliver"):
         kwh = delivered["energy_wh"] / 1000
+        waiting = delivered["given_back"] + delivered.get("left", 0)
         lines += [
             f"- the exchange took {delivered['accepted']:,} values ({kwh:,.3f} kWh forecast) "
             f"and refused {delivered['rejected']:,}",
-            f"- {delivered['expired']:,} came too late, {delivered['given_back'] + delivered.get('left', 0):,} wait for "
-            "the next run",
+            f"- {delivered['expired']:,} came too late, {waiting:,} wait for the next run",
         ]
     return "\n".join(lines + problems_in_words(problems))
 
