@@ -1,6 +1,8 @@
 """The exchange is away for a day: 10,000 assets, 96 slots, 960,000 measurements and as many forecasts.
 
-    python -m tests.benchmarks.outage [assets]
+    python -m tests.benchmarks.outage [assets] [case ...]
+
+Cases are sqlite, postgresql and slow.
 
 Protocol batch, 1,000 assets a request, against the local exchange in a process of its own. The outbox is filled as a
 day of feeds without an answer leaves it. Then feeds come again, each with readings of its slot, until nothing waits:
@@ -36,6 +38,7 @@ ASSETS, ASSETS_A_REQUEST, CONCURRENCY = 10_000, 1_000, 4
 AWAY = 96
 BACK = START + (AWAY + 1) * SLOT + MINUTES_2
 SLOW_S = 5.0
+CASES = {"sqlite": (KINDS[0], None), "postgresql": (KINDS[1], None), "slow": (KINDS[0], SLOW_S)}
 MARGIN = timedelta(seconds=30)
 
 
@@ -179,12 +182,13 @@ def main() -> None:
     console.width = max(console.width, 130)
     found: list[Ran] = []
     with databases() as make:
-        for kind, request_s in ((KINDS[0], None), (KINDS[1], None), (KINDS[0], SLOW_S)):
+        for kind, request_s in (CASES[name] for name in sys.argv[2:] or CASES):
             console.print(
                 f"{kind}, {'as it comes' if request_s is None else f'{request_s:g} s a request'} …", style="dim"
             )
             found += in_own_process(lived, kind, make(kind), assets, request_s)
-    console.print(_table(found))
+            # As it grows: a case takes some minutes.
+            console.print(_table(found))
     console.print(f"{os.cpu_count()} cores, {time.perf_counter() - began:.0f} s in all.")
 
 
