@@ -54,6 +54,17 @@ def test_same_row_inserted_twice_stands_once(store: Store, noon: datetime) -> No
         assert connection.execute(select(func.count()).select_from(ReadingRow)).scalar_one() == 2
 
 
+def test_a_made_key_that_stands_already_is_an_error_and_loses_nothing(store: Store, noon: datetime) -> None:
+    taken = reading(noon, 1.0) | {"id": 7}
+    with store.writing() as connection:
+        insert_rows(connection, ReadingRow, [taken])
+    with pytest.raises(StoreError), store.writing() as connection:
+        # As a sequence gives it out again that was restored from before.
+        insert_rows(connection, ReadingRow, [reading(noon + timedelta(minutes=1), 2.0) | {"id": 7}])
+    with store.reading() as connection:
+        assert connection.execute(select(func.count()).select_from(ReadingRow)).scalar_one() == 1
+
+
 def test_upsert_replaces_by_primary_key(store: Store, noon: datetime) -> None:
     def cursor(position: datetime) -> dict[str, object]:
         return {"stream_id": "m/1/-", "position": position, "updated_at": noon, "run_id": "r"}
