@@ -138,6 +138,7 @@ def measure(assets: int, console: Console) -> list[Taken]:
                 url = make(kind)
                 in_own_process(fill, url, assets)
                 found += in_own_process(reconciled, kind, url, assets, case)
+                console.print(f"  {found[-1].seconds:.1f} s, {found[-1].peak_mib:.0f} MiB", style="dim")
             console.print(f"{kind}, {PEER} …", style="dim")
             url = make(kind)
             in_own_process(fill, url, assets)
