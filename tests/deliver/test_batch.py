@@ -435,6 +435,7 @@ async def test_a_slot_that_is_late_takes_no_other_with_it(
     world.submit("load-1", noon + SLOT, 50.0)
     world.submit("load-2", noon + SLOT, 100.0)
     world.submit("load-2", noon + 2 * SLOT, 200.0)
+    world.clock.set(noon + SLOT - timedelta(minutes=1))
     # While the first asset's request is out, the second's nearer slot becomes too late.
     exchange.before = lambda _: world.clock.set(noon + SLOT - timedelta(seconds=15))
     summary = await send(world, exchange)
