@@ -49,6 +49,9 @@ bench: $(READY) openmp  ## Figures: reading, validating, slots, forecasts, posti
 	@$(BIN)/python -m tests.benchmarks.reconcile
 	@$(BIN)/python -m tests.benchmarks.week --days 0.5
 
+mutants: $(READY)  ## Which deliberate bug of delivery turns which test red; writes the table of docs/reliability.md
+	@$(BIN)/python -m tests.reliability.mutations
+
 # Needs the network, so it is no part of .ci/run; docs/security.md says when to run it.
 AUDITOR := pip-audit==2.10.1
 ADVISORIES := https://api.osv.dev
