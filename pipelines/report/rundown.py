@@ -1,6 +1,7 @@
 """One run in words and rows, for the artifacts of a flow run and the screen of an ad hoc one."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -105,8 +106,9 @@ def reconcile_in_words(community: Community, summary: Mapping[str, Any], problem
     lines = [heading(community), ""]
     if found := summary.get("reconcile"):
         causes = ", ".join(f"{name} {count:,}" for name, count in found["by_diagnosis"].items())
+        first, last = local(found["start"], community), local(found["end"], community)
         lines += [
-            f"- compared {found['compared']:,} slots from {found['start']} to {found['end']}",
+            f"- compared {found['compared']:,} slots from {first} to {last}",
             f"- {found['confirmed']:,} agree, {found['discrepancies']:,} differ" + (f" ({causes})" if causes else ""),
             f"- {found['closed']:,} earlier discrepancies are closed: both sides agree now",
         ]
@@ -133,6 +135,11 @@ def _coverage(coverage: Mapping[str, Mapping[str, Any]]) -> list[str]:
 def problems_in_words(problems: Sequence[str]) -> list[str]:
     """Lines of Markdown that end a run's words; none where nothing went wrong."""
     return ["", "Problems:", "", *(f"- {in_markdown(problem)}" for problem in problems)] if problems else []
+
+
+def local(moment: str, community: Community) -> str:
+    """An instant of a summary in the community's time."""
+    return f"{datetime.fromisoformat(moment).astimezone(ZoneInfo(community.community.time_zone)):%Y-%m-%d %H:%M %Z}"
 
 
 def heading(community: Community) -> str:

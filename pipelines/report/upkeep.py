@@ -1,13 +1,11 @@
 """Grid fees and the archive in words and rows, from what a run noted."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from pipelines.community import Community
 from pipelines.plain import in_markdown
-from pipelines.report.rundown import heading, problems_in_words
+from pipelines.report.rundown import heading, local, problems_in_words
 
 SHOWN = 10
 
@@ -24,7 +22,7 @@ def fees_in_words(community: Community, summary: Mapping[str, Any], problems: Se
         else:
             lines += [f"- {in_markdown(_market_words(market))}" for market in markets if market["outcome"] != "stands"]
         if markets:
-            lines.append(f"- for the slot from {_local(found['slot_start'], community)} on")
+            lines.append(f"- for the slot from {local(found['slot_start'], community)} on")
     return "\n".join([*lines, *problems_in_words(problems)])
 
 
@@ -66,7 +64,7 @@ def _market_words(market: Mapping[str, Any]) -> str:
 
 def _fee_row(community: Community, market: Mapping[str, Any]) -> Mapping[str, Any]:
     change = market["next_change"]
-    coming = "none planned" if change is None else f"{change['cents_per_kwh']:g} from {_local(change['at'], community)}"
+    coming = "none planned" if change is None else f"{change['cents_per_kwh']:g} from {local(change['at'], community)}"
     return {
         "market": market["market"],
         "at the exchange": "not told" if market["present"] is None else f"{market['present']:g}",
@@ -74,10 +72,6 @@ def _fee_row(community: Community, market: Mapping[str, Any]) -> Mapping[str, An
         "next change": coming,
         "note": market["note"],
     }
-
-
-def _local(moment: str, community: Community) -> str:
-    return f"{datetime.fromisoformat(moment).astimezone(ZoneInfo(community.community.time_zone)):%Y-%m-%d %H:%M %Z}"
 
 
 def _days(days: Sequence[str]) -> str:
