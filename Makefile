@@ -10,7 +10,7 @@ UV := $(BIN)/uv
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: demo test check audit bench mutants format lock setup browser postgres openmp clean help
+.PHONY: demo test matrices check audit bench mutants format lock setup browser postgres openmp clean help
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,10 @@ demo: $(READY)  ## The main job on a real day of a real community, all on this m
 
 test: $(READY) browser postgres openmp  ## All tests; sets up what they need
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+
+matrices: $(READY) postgres  ## The crash and fault matrices whole, held against the tables of docs/reliability.md
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "matrix or not matrix" tests/reliability/test_crash_matrix_*.py \
+	  tests/reliability/test_fault_matrix_*.py
 
 check: $(READY)  ## Lint, types and the rules of the house
 	@$(BIN)/ruff check .

@@ -11,6 +11,11 @@ from tests.reliability.grounds import postgres_databases
 
 PROTOCOLS = dict(zip((restart.name for restart in RESTARTS), ("sdk", "rest", "rest", "sdk"), strict=True))
 
+IN_SUITE = "two workers"
+"""The restart that every run of the suite tries; the others and the table are `make matrices`'s, for their time."""
+
+CASES = [pytest.param(one, id=one.name, marks=() if one.name == IN_SUITE else pytest.mark.matrix) for one in RESTARTS]
+
 
 @pytest.fixture(scope="module")
 def matrix(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
@@ -18,11 +23,12 @@ def matrix(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> It
         yield opened
 
 
-@pytest.mark.parametrize("restart", RESTARTS, ids=lambda restart: restart.name)
+@pytest.mark.parametrize("restart", CASES)
 @pytest.mark.parametrize("point", POINTS, ids=lambda point: point.name)
 def test_a_killed_run_is_finished(matrix: Matrix, point: Point, restart: Restart, tmp_path: Path) -> None:
     matrix.run(point, restart, tmp_path)
 
 
+@pytest.mark.matrix
 def test_the_page_tells_what_was_found(matrix: Matrix) -> None:
     matrix.hold("crashes on PostgreSQL")

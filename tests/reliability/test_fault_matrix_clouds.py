@@ -20,6 +20,8 @@ from tests.reliability.sight import demo_readings
 from tests.reliability.template import Call
 from tests.reliability.world import AtSource
 
+pytestmark = pytest.mark.matrix
+
 SECRET = "hush-cloud-4711"
 READINGS = "/readings"
 ASSIGNED = {name: place for name, place in assignments().items() if place[0] == INEXOGY}

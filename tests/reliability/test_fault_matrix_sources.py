@@ -21,6 +21,8 @@ from tests.flows.places import SLOT
 from tests.reliability.matrix import Ended, Life, Table, open_life
 from tests.reliability.sight import demo_readings
 
+pytestmark = pytest.mark.matrix
+
 ASSETS = {asset.name: asset for asset in demo_assets()}
 STEPS = 6
 """Slots that the life lasts; the faults come with the second."""

@@ -20,6 +20,9 @@ MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 INTO_SLOT = 2 * MINUTE
 
 
+pytestmark = pytest.mark.matrix
+
+
 @dataclass(frozen=True, kw_only=True)
 class Off:
     """This machine's clock is off against the exchange's."""

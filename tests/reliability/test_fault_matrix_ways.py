@@ -128,7 +128,7 @@ MET = [
         status=1,
         seen=NOTHING_LEFT,
         said="the exchange refuses a token it has just issued",
-        logins=2,
+        logins=3,
     ),
     Met(
         name="5xx that flap",

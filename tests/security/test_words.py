@@ -59,7 +59,7 @@ def test_scripts_keep_what_joins_their_letters() -> None:
 def shown(monkeypatch: pytest.MonkeyPatch, show: Any) -> str:
     stream = io.StringIO()
     for console in (screens.out, screens.err):
-        monkeypatch.setattr(console, "file", stream)
+        monkeypatch.setattr(console, "_file", stream)
         monkeypatch.setattr(console, "_force_terminal", False)
         monkeypatch.setattr(console, "width", 200)
     show()
