@@ -60,7 +60,8 @@ class Copy:
         Raises:
             RuntimeError: the tests didn't run.
         """
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=short", "-p", "no:cacheprovider", *tests]
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=short", "-p", "no:cacheprovider"]
+        command += ["-m", "matrix or not matrix", *tests]
         environment = {name: value for name, value in os.environ.items() if name != WRITING}
         environment["PYTHONPATH"] = str(self.folder)
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
