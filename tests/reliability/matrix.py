@@ -7,24 +7,22 @@ file share: their clock goes on from case to case. Its runs are processes of the
 import contextlib
 import os
 import re
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select
 
 from pipelines.frames import State
-from pipelines.sandbox.demo_community import TIME_ZONE, demo_assets
+from pipelines.sandbox.demo_community import demo_assets
 from pipelines.store import DiscrepancyRow, RunRow, SubmissionRow, table_of
 from tests.flows.places import FIRST_RUN, SLOT, Place, living_in, open_place
 from tests.reliability.invariants import check_all, told
+from tests.reliability.short_history import forget
 from tests.reliability.sight import seen
 from tests.reliability.tables import hold_table
 from tests.reliability.template import Call, Run, Template, open_template
@@ -234,16 +232,6 @@ def quoted(words: str) -> str:
     mark = "``" if "`" in words else "`"
     blank = " " if "`" in words else ""
     return f"{mark}{blank}{words.strip()}{blank}{mark}"
-
-
-def forget(meters: Path, *, before: datetime) -> None:
-    """Delete what was measured earlier. The inverters' stamps are local."""
-    local = before.astimezone(ZoneInfo(TIME_ZONE)).replace(tzinfo=None)
-    with closing(sqlite3.connect(meters)) as connection:
-        connection.execute("DELETE FROM smart_meter_register WHERE read_at < ?", (before.timestamp(),))
-        connection.execute("DELETE FROM inverter_log WHERE local_time < ?", (local.isoformat(sep=" "),))
-        connection.execute("DELETE FROM gateway_power WHERE ts <= ?", (before.astimezone(UTC).isoformat(sep=" "),))
-        connection.commit()
 
 
 @dataclass
