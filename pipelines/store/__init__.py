@@ -21,6 +21,7 @@ from pipelines.store.tables import (
     SubmissionRow,
     Verdict,
 )
+from pipelines.store.tally import TallyRow
 from pipelines.store.watch_tables import IncidentRow
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "SlotEnergyRow",
     "Store",
     "SubmissionRow",
+    "TallyRow",
     "Verdict",
     "finish_run",
     "insert_rows",

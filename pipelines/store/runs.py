@@ -10,6 +10,7 @@ from sqlmodel import col
 from pipelines.store.bulk import insert_rows
 from pipelines.store.engine import Store
 from pipelines.store.tables import RunRow
+from pipelines.store.tally import Amounts, add_up
 
 
 def start_run(store: Store, command: str, *, logical_time: datetime, now: datetime) -> str:
@@ -33,9 +34,12 @@ def start_run(store: Store, command: str, *, logical_time: datetime, now: dateti
     return run_id
 
 
-def finish_run(store: Store, run_id: str, *, outcome: str, summary: dict[str, Any], now: datetime) -> None:
-    """Record how a run ended."""
+def finish_run(
+    store: Store, run_id: str, *, outcome: str, summary: dict[str, Any], now: datetime, amounts: Amounts | None = None
+) -> None:
+    """Record how a run ended, and add what it did to the sums over all runs (`pipelines.store.tally`)."""
     with store.writing() as connection:
+        add_up(connection, amounts or {})
         connection.execute(
             update(RunRow).where(col(RunRow.run_id) == run_id).values(finished_at=now, outcome=outcome, summary=summary)
         )
