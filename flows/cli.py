@@ -24,7 +24,7 @@ from flows.fleet_cli import deployments, fleet
 from flows.grid_cli import grid_fees
 from flows.listen_cli import listen
 from flows.moments import midnight, parse_moment
-from flows.opened import open_community
+from flows.opened import closing_stores, open_community
 from flows.profiles_cli import profiles
 from flows.quality_cli import checks, findings, quality
 from flows.reconcile_cli import reconcile
@@ -77,7 +77,7 @@ def main() -> None:
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
-        with exit_on_sigterm():
+        with exit_on_sigterm(), closing_stores():
             app()
     except IncompleteRun as error:
         screens.show_incomplete(error.problems)

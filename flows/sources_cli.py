@@ -164,16 +164,16 @@ def _per(span: timedelta | None) -> str:
 
 
 def _opening(path: Path) -> "Opening":
+    from flows.opened import opened_store
     from pipelines.check import read_community
     from pipelines.collect.run import Opening
     from pipelines.settings import Secrets
-    from pipelines.store.own import open_own_store
 
     community = read_community(path)
     folder = path.resolve().parent
     secrets, clock = Secrets(folder), WallClock()
     return Opening(
-        store=open_own_store(community, folder, secrets),
+        store=opened_store(community, folder, secrets),
         community=community,
         secrets=secrets,
         folder=folder,

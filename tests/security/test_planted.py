@@ -112,8 +112,6 @@ def agrees(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return codes
 
 
-# Commands that only look leave their store to the end of the process, which here is the test's.
-@pytest.mark.filterwarnings("ignore:<psycopg.Connection object:ResourceWarning")
 @pytest.mark.usefixtures("_planted", "_all_logged")
 def test_a_day_s_work_leaves_no_secret_anywhere(
     place: Place,
