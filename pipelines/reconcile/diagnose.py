@@ -28,6 +28,12 @@ SHIFTS = (Diagnosis.SHIFTED, Diagnosis.SHIFTED_HOUR, Diagnosis.SHIFTED_ZONE)
 ROWS_AT_ONCE = 40_000
 """Slots whose hypotheses are in memory together, some 0.3 GB: 200 assets over two days."""
 
+MARKED_AT_ONCE = 100_000
+"""Slots of differing assets that are marked and read as series together, some 0.15 GB."""
+
+Predicted = tuple[pl.DataFrame, dict[str, Hypothesis]]
+"""What hypotheses predict, and the hypotheses by name."""
+
 TOLD = pl.Schema(
     {
         "asset_id": pl.String(),
@@ -81,32 +87,57 @@ def diagnose(evidence: pl.DataFrame, measured: pl.DataFrame, around: Surrounding
     Returns:
         By asset and slot; one for each compared slot from `since` on that doesn't agree.
     """
+    everyone = evidence.select(*KEY, "wanted_wh", "exchange_wh", "compared")
+    # Hypotheses and series are of assets that differ somewhere: mostly a few of very many.
+    differing = evidence.filter("compared", ~pl.col("agrees"))["asset_id"].unique().sort().to_list()
+    at_once = max(1, MARKED_AT_ONCE // max(1, evidence["slot_start"].n_unique()))
+    portions = [differing[begin : begin + at_once] for begin in range(0, len(differing), at_once)]
+    swaps, absent = _swaps(evidence, everyone, portions, around), no_results(everyone)
+    told, left = [TOLD.to_frame()], []
+    for some in portions:
+        pairs = _opened(evidence, some, around)
+        known = decide(pairs.filter(pl.col("differs") & ~pl.col("open")), own_rules())
+        patterned = _patterned(pairs, swaps, measured, around)
+        told += [known.with_columns(other=pl.lit("")), patterned]
+        pairs = pairs.with_columns(left=pl.col("open") & ~_within(pairs, patterned))
+        left.append(_beside(pairs, absent, zero_is_nothing=around.zero_is_nothing).filter("left"))
+    if left:
+        rows = pl.concat(left).with_columns(early_assets=pl.col("holds_next").sum().over("slot_start"))
+        rest = decide(rows, left_rules(zero_is_nothing=around.zero_is_nothing))
+        told.append(rest.with_columns(other=pl.lit("")))
+    return {
+        (row["asset_id"], row["slot_start"]): _finding(row, around)
+        for row in pl.concat(told).filter(pl.col("slot_start") >= since).iter_rows(named=True)
+    }
+
+
+def _opened(evidence: pl.DataFrame, assets: list[str], around: Surroundings) -> pl.DataFrame:
+    """The assets' rows, with what this side knows by itself, and which are open."""
     unknown = pl.DataFrame(
         list(around.unknown.items()), schema={"asset_id": pl.String(), "unknown": pl.String()}, orient="row"
     )
-    # Hypotheses and series are of assets that differ somewhere: mostly a few of very many.
-    differing = evidence.filter("compared", ~pl.col("agrees")).select(pl.col("asset_id").unique())
-    pairs = (
-        evidence.join(differing, on="asset_id", how="semi")
+    return (
+        evidence.filter(pl.col("asset_id").is_in(assets))
         .sort(KEY)
         .join(unknown, on="asset_id", how="left", maintain_order="left")
         .with_columns(own=own_cause(), differs=pl.col("compared") & ~pl.col("agrees"))
         .with_columns(open=pl.col("differs") & pl.col("own").is_null() & pl.col("unknown").is_null())
         .with_columns(as_carried=matches("carried_wh", "exchange_wh"))
     )
-    known = decide(pairs.filter(pl.col("differs") & ~pl.col("open")), own_rules()).with_columns(other=pl.lit(""))
-    everyone = evidence.select(*KEY, "wanted_wh", "exchange_wh", "compared")
-    patterned = _patterned(everyone, pairs, measured, around)
-    left = pairs.with_columns(left=pl.col("open") & ~_within(pairs, patterned))
-    rest = decide(
-        _beside(left, no_results(everyone), zero_is_nothing=around.zero_is_nothing).filter("left"),
-        left_rules(zero_is_nothing=around.zero_is_nothing),
+
+
+def _swaps(
+    evidence: pl.DataFrame, everyone: pl.DataFrame, portions: list[list[str]], around: Surroundings
+) -> Predicted:
+    """Who holds whose series: the one question that looks at all assets together."""
+    if not portions:
+        return swap_predictions(everyone.clear(), evidence.clear().with_columns(open=pl.lit(value=False)), [])
+    pairs = pl.concat(
+        _opened(evidence, some, around).select(*KEY, "exchange_wh", "open", "agrees") for some in portions
     )
-    all_found = pl.concat([known, patterned, rest.with_columns(other=pl.lit(""))])
-    return {
-        (row["asset_id"], row["slot_start"]): _finding(row, around)
-        for row in all_found.filter(pl.col("slot_start") >= since).iter_rows(named=True)
-    }
+    if around.whole_from is not None:
+        everyone = everyone.filter(pl.col("slot_start") >= around.whole_from)
+    return swap_predictions(everyone, pairs, pairs.filter("open")["asset_id"].unique().sort().to_list())
 
 
 def _within(pairs: pl.DataFrame, found: pl.DataFrame) -> pl.Series:
@@ -127,14 +158,10 @@ def _finding(row: dict[str, object], around: Surroundings) -> Finding:
     )
 
 
-def _patterned(
-    everyone: pl.DataFrame, pairs: pl.DataFrame, measured: pl.DataFrame, around: Surroundings
-) -> pl.DataFrame:
+def _patterned(pairs: pl.DataFrame, swapped: Predicted, measured: pl.DataFrame, around: Surroundings) -> pl.DataFrame:
     """What the hypotheses explain: asset_id, slot_start, diagnosis, evidence, confidence, other."""
     suspects = pairs.filter("open")["asset_id"].unique().sort().to_list()
-    if around.whole_from is not None:
-        everyone = everyone.filter(pl.col("slot_start") >= around.whole_from)
-    swaps, swapped = swap_predictions(everyone, pairs, suspects)
+    swaps, named = swapped
     found = [TOLD.to_frame()]
     opened = pairs.filter(pl.col("asset_id").is_in(suspects))
     can = {*by_factors(opened, length=around.length), *by_shifts(opened, length=around.length)}
@@ -145,7 +172,7 @@ def _patterned(
         some = pl.col("asset_id").is_in(suspects[begin : begin + at_once])
         # In the order in which they go before each other where they explain as much.
         families = [
-            (swaps.filter(some), swapped),
+            (swaps.filter(some), named),
             factor_predictions(pairs.filter(some), length=around.length),
             shift_predictions(pairs.filter(some), length=around.length, time_zone=around.time_zone),
             profile_predictions(pairs.filter(some), measured),
@@ -154,9 +181,7 @@ def _patterned(
     return pl.concat(found)
 
 
-def _competed(
-    pairs: pl.DataFrame, families: list[tuple[pl.DataFrame, dict[str, Hypothesis]]], around: Surroundings
-) -> pl.DataFrame:
+def _competed(pairs: pl.DataFrame, families: list[Predicted], around: Surroundings) -> pl.DataFrame:
     hypotheses = {name: one for _, named in families for name, one in named.items()}
     # What one asset alone shows goes after a cause of its own: a quarter of it may be near another asset's.
     hypotheses = dict(sorted(hypotheses.items(), key=lambda item: item[1].diagnosis is Diagnosis.ANOTHERS))
@@ -206,8 +231,7 @@ def _beside(pairs: pl.DataFrame, absent: pl.DataFrame, *, zero_is_nothing: bool)
         "asset_id", "since", "again", "strange", "telling", foreign_slots="foreign", profile_confidence="confidence"
     )
     return (
-        seen.with_columns(early_assets=pl.col("holds_next").sum().over("slot_start"))
-        .join(absent, on="slot_start", how="left")
+        seen.join(absent, on="slot_start", how="left")
         .join(of_profile, on="asset_id", how="left")
         .join(stopped(seen, zero_is_nothing=zero_is_nothing), on=["asset_id", "run"], how="left")
     )

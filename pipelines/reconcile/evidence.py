@@ -13,7 +13,7 @@ from pipelines.exchange.results import ReadBack
 from pipelines.frames import INSTANT
 from pipelines.reconcile.expected import expected, slot_grid, with_key
 from pipelines.reconcile.same import matches
-from pipelines.reconcile.standing import HELD, live_assets, read_before, submitted
+from pipelines.reconcile.standing import HELD, PAIRS_AT_ONCE, live_assets, read_before, submitted
 from pipelines.slots import Abilities
 
 EVIDENCE = timedelta(days=1)
@@ -37,7 +37,7 @@ class Sides:
         """The slots of [start, end) that were read back just now; of each it is known what the exchange holds.
 
         Returns:
-            `expected`, with exchange_wh (null: it has no value), agrees and compared; sorted by asset and slot.
+            `expected`, with exchange_wh (null: it has no value), agrees and compared; asset by asset.
         """
         return self._beside(_told(self.read), start, end).with_columns(compared=pl.lit(value=True))
 
@@ -63,6 +63,12 @@ class Sides:
         self, held: pl.DataFrame, start: datetime, end: datetime, only: list[str] | None = None
     ) -> pl.DataFrame:
         assets = self._assets(only)
+        slots = max(1, (end - start) // self.community.slot_length)
+        size = max(1, PAIRS_AT_ONCE // slots)
+        portions = [assets[begin : begin + size] for begin in range(0, len(assets), size)] or [[]]
+        return pl.concat([self._portion(held, start, end, some) for some in portions], rechunk=False)
+
+    def _portion(self, held: pl.DataFrame, start: datetime, end: datetime, assets: list[str]) -> pl.DataFrame:
         live = live_assets(self.connection, self.community).filter(pl.col("asset_id").is_in(assets))
         grid = slot_grid(live, start=start, end=end, length=self.community.slot_length)
         sent = submitted(self.connection, assets, start=start, end=end, abilities=self.abilities)

@@ -27,8 +27,8 @@ SLACK = 0.01
 NOW_AND_THEN = 0.1
 """Share of its slots, from the first that differs on, below which an asset with few values holds nobody's series."""
 
-CELLS_AT_ONCE = 2_000_000
-"""Pairs of a suspect and another asset that are compared together: each of some ten numbers of a pair takes 16 MB."""
+CELLS_AT_ONCE = 1_000_000
+"""Pairs of a suspect and another asset that are compared together: each of some ten numbers of a pair takes 8 MB."""
 
 VALUES = 3
 """Different values that the exchange must hold for one of the two."""

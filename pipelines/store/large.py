@@ -7,7 +7,7 @@ turns either into columns.
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -79,19 +79,23 @@ def upsert_frame(connection: Connection, model: type[SQLModel], frame: pl.DataFr
 
 
 @contextlib.contextmanager
-def beside(connection: Connection, table: Table, frame: pl.DataFrame) -> Iterator[Table]:
+def beside(
+    connection: Connection, table: Table, frame: pl.DataFrame, types: Mapping[str, str] | None = None
+) -> Iterator[Table]:
     """Lay the frame down as a temporary table, for one statement over all its rows.
 
     Args:
         connection: inside a write transaction.
         table: the columns' types are those of its columns of the same name.
         frame: what is laid down.
+        types: columns of a name that the table doesn't have -> the one of its columns that they are like.
 
     Yields:
         The temporary table; it is gone after the block.
     """
     name = f"staged_{uuid4().hex}"
-    columns = ", ".join(frame.columns)
+    like = {one: (types or {}).get(one, one) for one in frame.columns}
+    columns = ", ".join(f"{theirs} AS {one}" for one, theirs in like.items())
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SET LOCAL work_mem = '{WORK_MIB}MB'")
     connection.exec_driver_sql(f"CREATE TEMP TABLE {name} AS SELECT {columns} FROM {table.name} WHERE 1 = 0")  # noqa: S608
@@ -100,7 +104,7 @@ def beside(connection: Connection, table: Table, frame: pl.DataFrame) -> Iterato
         connection.exec_driver_sql(f"ANALYZE {name}")
     else:
         _insert(connection, name, frame)
-    yield Table(name, MetaData(), *(Column(one, table.c[one].type) for one in frame.columns))
+    yield Table(name, MetaData(), *(Column(one, table.c[theirs].type) for one, theirs in like.items()))
     connection.exec_driver_sql(f"DROP TABLE {name}")
 
 

@@ -123,6 +123,20 @@ def tell(capsys: pytest.CaptureFixture[str], scores: dict[str, Score]) -> None:
             )
 
 
+def test_how_many_assets_are_looked_at_together_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(2):
+        day, sdk = SPRING + 12 * number * DAY, number % 2 == 0
+        sides = read_day(day)
+        spoil(sides, number, sdk=sdk)
+        together = look_at(sides, day, sdk=sdk)
+        # Two days of one asset, and of five.
+        for rows in (1, 5 * 2 * SLOTS):
+            with monkeypatch.context() as patch:
+                patch.setattr("pipelines.reconcile.diagnose.MARKED_AT_ONCE", rows)
+                assert look_at(sides, day, sdk=sdk) == together
+        assert len({one.diagnosis for one in together.values()}) >= 8
+
+
 def test_thirty_clean_days_show_no_difference_even_through_the_exchanges_rounding() -> None:
     for number in range(30):
         day = datetime(2016, 1, 12, tzinfo=UTC) + 11 * number * DAY

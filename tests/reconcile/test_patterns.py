@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
@@ -64,7 +65,12 @@ def told(world: World) -> dict[str, set[str]]:
     return found
 
 
-async def test_swapped_assets_and_a_unit_are_told_with_what_to_do(make_world: MakeWorld, noon: datetime) -> None:
+@pytest.mark.parametrize("at_once", [200_000, 1])
+async def test_swapped_assets_and_a_unit_are_told_with_what_to_do(
+    make_world: MakeWorld, noon: datetime, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    for module in ("evidence", "standing"):
+        monkeypatch.setattr(f"pipelines.reconcile.{module}.PAIRS_AT_ONCE", at_once)
     world = make_world("sdk")
     swapped = {"load-1": PROFILES["load-2"], "load-2": PROFILES["load-1"]}
     quarter = {"pv-1": [value / 4 for value in PROFILES["pv-1"]]}

@@ -141,3 +141,17 @@ def test_rows_beside_a_table_serve_one_statement_and_are_gone(store: Store, noon
             assert connection.execute(select(func.count()).select_from(again)).scalar_one() == 2
     found = stored(store).filter(pl.col("run_id") == "new")
     assert set(found["asset_id"]) == {""}
+
+
+def test_columns_of_other_names_have_the_type_of_the_one_that_they_are_like(store: Store, noon: datetime) -> None:
+    with store.writing() as connection:
+        upsert_frame(connection, ExchangeEnergyRow, frame(noon))
+        every = connection.execute(select(func.count()).select_from(ROW)).scalar_one()
+        within = pl.DataFrame({"first": [noon], "last": [noon]}, schema={"first": INSTANT, "last": INSTANT})
+        with beside(connection, ROW, within, types={"first": "slot_start", "last": "slot_start"}) as listed:
+            inside = ROW.c.slot_start.between(listed.c.first, listed.c.last)
+            done = connection.execute(update(ROW).where(inside).values(run_id="new")).rowcount
+    there = stored(store).filter(pl.col("slot_start") == noon)
+    assert done == there.height
+    assert 0 < done < every
+    assert set(there["run_id"]) == {"new"}
