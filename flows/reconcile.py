@@ -14,7 +14,7 @@ from flows.steps import repair as repair_again
 
 SUMS = {
     "repair": ("resent", "resent_by", "tried", "lost", "lost_wh", "lost_by"),
-    "deliver": ("accepted", "rejected", "expired", "given_back", "energy_wh", "problems"),
+    "deliver": ("accepted", "rejected", "expired", "given_back", "energy_wh", "margins", "margin_s", "problems"),
 }
 """Parts of a step's summary that are sums over the run."""
 

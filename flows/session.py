@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -14,11 +15,14 @@ from prefect.exceptions import TerminationSignal
 from flows.moments import in_utc
 from flows.secrets import secret_blocks
 from flows.stopping import Stop, heed
+from flows.textfile import leave_textfile
+from flows.tracing import flush, start_tracing, trace_id
 from pipelines.check import read_community
 from pipelines.clock import Clock, RunningClock, WallClock
 from pipelines.community import Community
 from pipelines.errors import IncompleteRun, SlotfeedError
 from pipelines.exchange import ExchangeClient, open_exchange
+from pipelines.metrics.amounts import amounts_of
 from pipelines.settings import (
     DATABASE_PASSWORD,
     DEAD_MANS_SWITCH,
@@ -29,6 +33,7 @@ from pipelines.settings import (
 )
 from pipelines.store import Store, finish_run, kept_lead, start_run
 from pipelines.store.own import open_own_store
+from pipelines.traced import span
 
 
 @dataclass
@@ -46,11 +51,17 @@ class Run:
     now: datetime
     """The run's logical time: what had happened by then is what the run sees."""
 
+    command: str = ""
+    """Its name in the run log."""
+
     summary: dict[str, Any] = field(default_factory=dict)
     """What each step reported, by step."""
 
     problems: list[str] = field(default_factory=list)
     """What went wrong without ending the run."""
+
+    stages_s: dict[str, float] = field(default_factory=dict)
+    """How long each step took, all its goes together, in seconds."""
 
     stop: Stop = field(default_factory=Stop)
     """Whether it was asked to stop; a flow run never is, Prefect cancels it."""
@@ -58,6 +69,17 @@ class Run:
     def note(self, step: str, report: Any) -> None:  # noqa: ANN401 - any dataclass
         """Keep a step's summary, as plain values."""
         self.summary[step] = _plain(asdict(report))
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Around one go of a step: takes its time, and is a span of the run's trace."""
+        began = time.monotonic()
+        with span(name) as opened:
+            try:
+                yield
+            finally:
+                self.stages_s[name] = self.stages_s.get(name, 0.0) + time.monotonic() - began
+                opened.set_attributes(_counts(self.summary.get(name)))
 
     @contextlib.asynccontextmanager
     async def exchange(self) -> AsyncIterator[ExchangeClient]:
@@ -116,6 +138,9 @@ async def open_run(
         blocks = await secret_blocks(wanted, path.parent)
         secrets = Secrets(path.parent, elsewhere=blocks.get)
     with contextlib.ExitStack() as closing:
+        if start_tracing():
+            closing.callback(flush)
+        opened = closing.enter_context(span(command, community=community.community.name))
         # Prefect has its own handler in a flow run's process and tells by it whether the run was cancelled.
         if stop is None:
             stop = Stop() if FlowRunContext.get() is not None else closing.enter_context(heed())
@@ -130,9 +155,11 @@ async def open_run(
             store=store,
             clock=clock,
             run_id=start_run(store, command, logical_time=now, now=clock.now()),
+            command=command,
             now=now,
             stop=stop,
         )
+        opened.set_attribute("slotfeed.run_id", run.run_id)
         try:
             yield run
         except BaseException as error:
@@ -140,9 +167,7 @@ async def open_run(
             raise
         finally:
             await tell(run)
-        outcome = "incomplete" if run.problems else "ok"
-        summary = run.summary | {"problems": run.problems}
-        finish_run(store, run.run_id, outcome=outcome, summary=summary, now=clock.now())
+        _log_end(run, "incomplete" if run.problems else "ok", {"problems": run.problems})
         if run.problems:
             raise IncompleteRun(run.problems)
 
@@ -154,8 +179,22 @@ def _log_end_by(error: BaseException, run: Run) -> None:
         outcome, message = "stopped", f"by {run.stop.first.name}"
     else:
         outcome = "stopped" if isinstance(error, STOPPED) else "failed"
-    summary = run.summary | {"error": message, "error_type": type(error).__name__}
-    finish_run(run.store, run.run_id, outcome=outcome, summary=summary, now=run.clock.now())
+    _log_end(run, outcome, {"error": message, "error_type": type(error).__name__})
+
+
+def _log_end(run: Run, outcome: str, told: dict[str, Any]) -> None:
+    """The run's line in the log, what it adds to the counters, and the metrics' file."""
+    stages_s = {name: round(seconds, 3) for name, seconds in run.stages_s.items()}
+    summary = run.summary | told | {"stages_s": stages_s} | ({"trace_id": trace} if (trace := trace_id()) else {})
+    amounts = amounts_of(run.community, run.command, outcome, summary)
+    finish_run(run.store, run.run_id, outcome=outcome, summary=summary, now=run.clock.now(), amounts=amounts)
+    leave_textfile(run.store, run.community, run.folder, run.secrets, now=run.clock.now())
+
+
+def _counts(summary: object) -> dict[str, int]:
+    """What of a step's summary a span may carry: counts, no energies and no words."""
+    parts = summary.items() if isinstance(summary, dict) else ()
+    return {f"slotfeed.{name}": value for name, value in parts if isinstance(value, int)}
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON of any shape

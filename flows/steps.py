@@ -59,15 +59,22 @@ def plainly() -> Iterator[None]:
 
 def step(function: Step[S]) -> Step[S]:
     """Make a step of a function whose first argument is the run."""
+    name = getattr(function, "__name__", "step")
+
+    @wraps(function)
+    async def staged(run: Run, *args: object, **kwargs: object) -> S:
+        with run.stage(name):
+            return await function(run, *args, **kwargs)
+
     as_task = task(
-        name=getattr(function, "__name__", "step"),
+        name=name,
         cache_policy=NO_CACHE,
         persist_result=False,
         retries=2,
         retry_delay_seconds=[5, 20],
         retry_jitter_factor=0.5,
         retry_condition_fn=worth_repeating,
-    )(function)
+    )(staged)
 
     @wraps(function)
     async def call(run: Run, *args: object, **kwargs: object) -> S:
@@ -75,7 +82,7 @@ def step(function: Step[S]) -> Step[S]:
             return await as_task(run, *args, **kwargs)
         # A run to be stopped begins no step, and does nothing with the outcome of one.
         run.stop.check()
-        outcome = await function(run, *args, **kwargs)
+        outcome = await staged(run, *args, **kwargs)
         run.stop.check()
         return outcome
 

@@ -31,6 +31,7 @@ PATIENCE_S = 10.0
 @step
 async def look(run: Run) -> WatchSummary:
     """See what is wrong in the store, on the disks, with the clocks and the budgets."""
+    run.summary["outside"] = {}
     more = [*_disks(run), *await asyncio.to_thread(lambda: list(_budgets(run))), *await _clock(run)]
     report = watch_store(run.store, run.community, more=more, now=run.now, run_id=run.run_id)
     run.note("watch", report)
@@ -97,9 +98,12 @@ def _budgets(run: Run) -> Iterator[Alarm]:
     except SlotfeedError as error:
         run.problems.append(f"budgets of accounts: {error}")
         return
+    # For the metrics, which ask no vendor's rules.
+    budgets = run.summary["outside"].setdefault("budgets", [])
     for quota in found:
         for standing in quota.standings:
             limit = standing.limit
+            budgets.append({"source": quota.source, "limit": limit.name, "left": standing.left, "most": limit.most})
             long = limit.per is None or limit.per >= LONG
             if long and standing.left < run.community.watch.quota_left * limit.most:
                 told = f"{standing.left:,} of {limit.most:,} requests are left ({limit.name})"
@@ -119,7 +123,9 @@ async def _clock(run: Run) -> list[Alarm]:
             allow_http=run.community.allow_http,
         ) as client:
             await client.ask_time()
-            found = skew_look(client.http_clock.now() - run.clock.now(), margin=run.community.margin)
+            ahead = client.http_clock.now() - run.clock.now()
+            found = skew_look(ahead, margin=run.community.margin)
+            run.summary["outside"]["clock_offset_s"] = round(ahead.total_seconds(), 3)
     except SlotfeedError as error:
         run.problems.append(str(error))
         return []

@@ -1,7 +1,7 @@
 """The door of `deliver`: sends what is due, newest slot first, and records what became of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipelines.community import Community
 from pipelines.deliver.backlog import backlog_until
@@ -30,6 +30,12 @@ class DeliverSummary:
 
     energy_wh: float = 0.0
     """Sum of the accepted forecasts."""
+
+    margins: dict[str, int] = field(default_factory=dict)
+    """Accepted values that have a deadline, by how long before it they were (`pipelines.deliver.margins`)."""
+
+    margin_s: float = 0.0
+    """Their margins together, in seconds."""
 
     problems: tuple[str, ...] = ()
     """The first few, in words."""
@@ -82,5 +88,7 @@ async def deliver(
         given_back=sender.count(State.PENDING),
         left=left_behind(store, assets=assets, now=client.clock.now(), worker=sender.worker),
         energy_wh=sender.energy_wh,
+        margins=sender.margins.counts,
+        margin_s=sender.margins.total_s,
         problems=tuple(sender.problems),
     )

@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import uuid4
 
 from pipelines.community import Community
+from pipelines.deliver.margins import Margins
 from pipelines.deliver.outbox import OUTCOME_UNKNOWN, Leased, Outcome, record
 from pipelines.deliver.posting import NOT_TRIED, Line, Poster
 from pipelines.deliver.posts import Post, may_expire, posts_of
@@ -61,6 +62,7 @@ class Sender:
     """Submissions by their last outcome."""
 
     energy_wh: float = 0.0
+    margins: Margins = field(default_factory=Margins)
     problems: list[str] = field(default_factory=list)
     raced: Counter[int] = field(default_factory=Counter)
     """Submission -> how often it went back so that it may go again."""
@@ -172,6 +174,8 @@ class Sender:
         self.counts[outcome.state] += 1
         if outcome.state is State.ACCEPTED and leased.quantity is Quantity.FORECAST:
             self.energy_wh += leased.energy_wh
+        if outcome.state is State.ACCEPTED and leased.closes_at is not None:
+            self.margins.add(closes_at=leased.closes_at, accepted_at=outcome.at)
         told = outcome.again or outcome.error in {"", NOT_TRIED, *self.problems}
         if not told and len(self.problems) < SHOWN_PROBLEMS:
             self.problems.append(outcome.error)
