@@ -23,6 +23,7 @@ from flows.exchange_cli import aggregators
 from flows.fleet_cli import deployments, fleet
 from flows.grid_cli import grid_fees
 from flows.listen_cli import listen
+from flows.metrics_cli import metrics
 from flows.moments import midnight, parse_moment
 from flows.opened import closing_stores, open_community
 from flows.profiles_cli import profiles
@@ -59,6 +60,7 @@ app.command()(backtest)
 app.add_typer(assets, name="assets")
 app.add_typer(grid_fees, name="grid-fees")
 app.add_typer(archive, name="archive")
+app.add_typer(metrics, name="metrics")
 
 File = Annotated[
     Path, typer.Option("--community", "-c", envvar="SLOTFEED_COMMUNITY", help="The community file.", show_default=True)

@@ -11,7 +11,6 @@ outbox decides what leaves.
 
 import asyncio
 import contextlib
-import glob
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +23,7 @@ from prefect.context import FlowRunContext
 
 from flows.artifacts import leave_fleet
 from flows.feed import feed_once
+from flows.patterns import fitting_files
 from flows.quality import look
 from flows.reconcile import reconcile_once
 from flows.secrets import remembered
@@ -111,13 +111,7 @@ def members(patterns: Iterable[str], share: str = "1/1") -> list[Path]:
         ConfigurationError: a pattern that fits no file, or no share.
     """
     number, of = _share(share)
-    found: set[Path] = set()
-    for pattern in patterns:
-        fitting = [Path(name) for name in glob.glob(pattern)]  # noqa: PTH207 - patterns may be absolute
-        if not fitting:
-            raise _fault("communities", f"no file fits '{pattern}'", "Name community files, or a pattern of them")
-        found.update(fitting)
-    return sorted(file for file in found if _place(file, of) == number - 1)
+    return [file for file in fitting_files(patterns) if _place(file, of) == number - 1]
 
 
 def as_rows(found: Sequence[Member]) -> list[dict[str, str]]:
