@@ -73,6 +73,9 @@ FAMILIES: Mapping[str, Family] = {
             "quantity",
             "state",
         ),
+        _gauge(
+            "slot_values_taken", "Live assets whose value the exchange took for the slot: present or coming", "slot"
+        ),
         _gauge("coverage_ratio", "Mean share, of the slots of a day up to the last but one, that readings back"),
         _gauge("submissions_waiting", "Values in the outbox that are still to be sent, by their deadline", "deadline"),
         _gauge("submissions_in_flight", "Values that a worker has leased"),

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, exists, func, select
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, select
 
 from pipelines.community import Community
 from pipelines.frames import Quantity, State
@@ -44,6 +44,8 @@ def of_slots(connection: Connection, community: Community, *, now: datetime) -> 
             yield sample("slots", counts[quantity, state], quantity.value, state.value)
     planned = sum(counts[Quantity.FORECAST, state] for state in MOVING)
     yield sample("slots", max(0, expected - planned), Quantity.FORECAST.value, NONE)
+    for name, start in (("present", begun - length), ("coming", begun)):
+        yield sample("slot_values_taken", _taken(connection, live, start, start + length), name)
     yield from _coverage(connection, live, scope, length)
 
 
@@ -97,6 +99,11 @@ def _coverage(connection: Connection, live: dict[str, datetime], scope: q.Scope,
     covered = sum(row.covered for row in connection.execute(q.slot_totals(connection, over)))
     if slots := _expected(live, over, length):
         yield sample("coverage_ratio", covered / slots)
+
+
+def _taken(connection: Connection, live: dict[str, datetime], start: datetime, end: datetime) -> int:
+    scope = q.Scope(asset_ids=tuple(live), start=start, end=end)
+    return _count(connection, and_(scope.of(connection, q.SUBMISSION), q.sent_forecast()))
 
 
 def _count(connection: Connection, condition: ColumnElement[bool]) -> int:

@@ -1,6 +1,6 @@
 """Slots and assets whose values don't reach the exchange, and a feed that doesn't run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from pipelines.community import Community
 from pipelines.frames import Quantity, State
 from pipelines.slots import slot_floor
 from pipelines.store import AssetRow, RunRow, SubmissionRow, table_of
+from pipelines.store.asked import asked
 from pipelines.watch.alarms import Alarm, Kind
 from pipelines.watch.silence import subject_of
 
@@ -39,7 +40,7 @@ def undelivered(connection: Connection, community: Community, *, now: datetime) 
     live = [asset for asset in community.assets if asset.live and since.get(asset.asset_id, now) <= first]
     if not live:
         return
-    found = _found(connection, first=first, last=newest)
+    found = _found(connection, [asset.asset_id for asset in live], first=first, last=newest)
     missed = [asset for asset in live if not found.get((asset.asset_id, newest), (0, ""))[0]]
     if len(missed) == len(live):
         words = f"no asset's value stood when slot {newest:%Y-%m-%d %H:%M} UTC began"
@@ -74,9 +75,13 @@ def feeds(connection: Connection, community: Community, *, now: datetime) -> Ite
         yield Alarm(kind=Kind.LOGIN_REFUSED, subject="", told=str(last.summary.get("error", "")))
 
 
-def _found(connection: Connection, *, first: datetime, last: datetime) -> dict[tuple[str, datetime], tuple[int, str]]:
+def _found(
+    connection: Connection, assets: Sequence[str], *, first: datetime, last: datetime
+) -> dict[tuple[str, datetime], tuple[int, str]]:
     """(asset, slot) -> how many of its forecasts the exchange has taken, and why others weren't."""
     row = table_of(SubmissionRow).c
+    # Asset by asset, as the table's key goes: by slot alone, all that was ever sent would be walked through.
+    wanted = asked(connection, {"asset_id": row.asset_id.type}, [(asset_id,) for asset_id in assets])
     query = (
         select(
             row.asset_id,
@@ -84,6 +89,7 @@ def _found(connection: Connection, *, first: datetime, last: datetime) -> dict[t
             func.sum(case((row.state.in_(TAKEN), 1), else_=0)).label("taken"),
             func.max(row.error).label("error"),
         )
+        .join(wanted, wanted.c.asset_id == row.asset_id)
         .where(row.quantity == Quantity.FORECAST.value, row.slot_start >= first, row.slot_start <= last)
         .group_by(row.asset_id, row.slot_start)
     )

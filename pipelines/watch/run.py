@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from sqlalchemy import Connection
+
 from pipelines.community import Community
 from pipelines.store import Store
 from pipelines.watch.alarms import Alarm
@@ -23,6 +25,20 @@ class WatchSummary:
     by_kind: dict[str, int] = field(default_factory=dict)
 
 
+def seen_in_store(connection: Connection, community: Community, *, now: datetime) -> list[Alarm]:
+    """All that is wrong by what the feed has left in the store."""
+    section = community.watch
+    return [
+        *feeds(connection, community, now=now),
+        *undelivered(connection, community, now=now),
+        *silent(connection, community, now=now, after=timedelta(minutes=section.silent_minutes)),
+        *accounts(connection, community, now=now),
+        *coverage(connection, community, drop=section.coverage_drop),
+        *quarantine(connection, now=now),
+        *discrepancies(connection, now=now, after=timedelta(hours=section.discrepancy_hours)),
+    ]
+
+
 def watch(
     store: Store, community: Community, *, more: Iterable[Alarm] = (), now: datetime, run_id: str
 ) -> WatchSummary:
@@ -35,18 +51,8 @@ def watch(
         now: the run's time.
         run_id: written on what is opened.
     """
-    section = community.watch
     with store.reading() as connection:
-        alarms = [
-            *feeds(connection, community, now=now),
-            *undelivered(connection, community, now=now),
-            *silent(connection, community, now=now, after=timedelta(minutes=section.silent_minutes)),
-            *accounts(connection, community, now=now),
-            *coverage(connection, community, drop=section.coverage_drop),
-            *quarantine(connection, now=now),
-            *discrepancies(connection, now=now, after=timedelta(hours=section.discrepancy_hours)),
-            *more,
-        ]
+        alarms = [*seen_in_store(connection, community, now=now), *more]
     with store.writing() as connection:
         settle(connection, alarms, now=now, run_id=run_id)
         standing = open_incidents(connection)
