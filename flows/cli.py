@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,6 +31,7 @@ from flows.quality_cli import checks, findings, quality
 from flows.reconcile_cli import reconcile
 from flows.sandbox_cli import sandbox
 from flows.sources_cli import sources
+from flows.status_cli import status
 from flows.stopping import exit_on_sigterm
 from flows.watch_cli import watch
 from pipelines.clock import WallClock
@@ -49,6 +50,7 @@ app.add_typer(aggregators, name="aggregators")
 app.command()(reconcile)
 app.command()(listen)
 app.command()(doctor)
+app.command()(status)
 app.command()(commission)
 app.command()(watch)
 app.command()(fleet)
@@ -180,25 +182,6 @@ def backfill(
 
 
 @app.command()
-def status(
-    community: File = DEFAULT_FILE,
-    start: Start = None,
-    end: End = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For other programs.")] = False,
-) -> None:
-    """Where every asset and slot stands."""
-    from pipelines.report.status import status as sum_up
-
-    found, store = open_community(community)
-    first, last = _moment(start, "--start", community), _moment(end, "--end", community)
-    summary = sum_up(store, found, start=first, end=last, now=WallClock().now())
-    if as_json:
-        screens.show_json(summary.to_dict())
-    else:
-        screens.show_status(summary)
-
-
-@app.command()
 def report(
     community: File = DEFAULT_FILE,
     start: Start = None,
@@ -210,7 +193,7 @@ def report(
     from pipelines.report.status import status as sum_up
 
     found, store = open_community(community)
-    known = sum_up(store, found)
+    known = sum_up(store, found, within=timedelta(days=REPORTED_DAYS))
     now = WallClock().now()
     last = _moment(end, "--end", community) or known.end or now
     week = midnight(last, found.community.time_zone, days_before=REPORTED_DAYS)

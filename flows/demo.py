@@ -295,7 +295,7 @@ def _show_next(stage: Stage, report: Path, summary: Status) -> None:
     screens.out.print(f"\nThe report: [bold]{report}[/]", soft_wrap=True)
     screens.out.print(
         "Next:\n"
-        f"  slotfeed status -c {file}\n"
+        f"  slotfeed status -c {file} --at {MONDAY.isoformat()}\n"
         f"  slotfeed quality -c {file} --at {AFTERWARDS.isoformat()}\n"
         f"  slotfeed quarantine list -c {file}\n"
         "  slotfeed init, then edit community.yaml for your own community (see README.md)\n"

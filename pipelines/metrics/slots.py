@@ -25,7 +25,7 @@ MOVING = (State.PENDING, State.SENDING, State.ACCEPTED, State.CONFIRMED, State.R
 def of_slots(connection: Connection, community: Community, *, now: datetime) -> Iterator[Sample]:
     """Expected slots of the last day, the state of each, and how far readings back them."""
     length = community.slot_length
-    # The slot that is on its way has no result and no readings yet, but its value should be there.
+    # The present slot counts: it has no result yet, but its value should be there.
     begun = slot_floor(now, length) + length
     live = _live(connection, community)
     scope = q.Scope(asset_ids=tuple(live), start=begun - WINDOW, end=begun)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -32,6 +32,7 @@ def status(
     *,
     start: datetime | None = None,
     end: datetime | None = None,
+    within: timedelta | None = None,
     now: datetime | None = None,
 ) -> Status:
     """Sum up the period.
@@ -41,6 +42,7 @@ def status(
         community: the file; assets that don't stand in it any more are left out.
         start: of the period; default: when the first asset went live.
         end: of the period; default: the end of the last planned slot.
+        within: without a start, no longer than this before the end; all of years takes a while.
         now: slots that end later can't be confirmed yet, so they are neither missing nor late.
             Default: all of the period is over.
     """
@@ -48,6 +50,8 @@ def status(
         live = _live(connection, community)
         first = start or min(live.values(), default=None)
         last = end or _planned_end(connection, community, live)
+        if start is None and within is not None and first is not None and last is not None:
+            first = max(first, last - within)
         # Without live assets there may be no period; an empty one has the same sums.
         whole = q.Scope(asset_ids=tuple(live), start=first or EPOCH, end=last or first or EPOCH)
         over = whole.end if now is None else min(whole.end, slot_floor(now, community.slot_length))

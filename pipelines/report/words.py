@@ -1,6 +1,6 @@
 """Small words that several parts of the page need."""
 
-PLURALS = {"discrepancy": "discrepancies", "stretch": "stretches"}
+PLURALS = {"community": "communities", "discrepancy": "discrepancies", "stretch": "stretches"}
 
 
 def counted(number: int, what: str) -> str:
