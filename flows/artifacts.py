@@ -27,6 +27,7 @@ from pipelines.report.rundown import (
     submission_rows,
 )
 from pipelines.report.upkeep import archive_in_words, archive_rows, fee_rows, fees_in_words
+from pipelines.shares import WHOLE
 from pipelines.validate.findings import list_findings
 from pipelines.watch import headline, standing
 
@@ -34,10 +35,10 @@ log = logging.getLogger("slotfeed")
 
 
 async def leave_feed(run: Run) -> None:
-    """Leave what a feed or backfill did."""
+    """Leave what a feed or backfill did; of a share under a name of its own."""
     await _leave(
         run,
-        "feed",
+        "feed" if run.share == WHOLE else f"feed-{run.share.number}-of-{run.share.of}",
         words=feed_in_words(run.community, run.summary, run.problems),
         rows=submission_rows(run.store, run.community, run.run_id),
     )

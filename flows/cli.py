@@ -149,10 +149,13 @@ def feed(
     dry_run: Annotated[
         bool, typer.Option(help="Show what would be sent beside what the exchange has; send nothing.")
     ] = False,
+    share: Annotated[str, typer.Option(help="Carry this part of the assets alone, such as 2/3.")] = "1/1",
 ) -> None:
     """Collect, validate, convert and deliver, once."""
     moment = _moment(at, "--at", community)
     if dry_run:
+        if share != "1/1":
+            raise _fault("--share", "it stands beside --dry-run, which looks at all assets", "Leave one of them out")
         from flows.dry_run import dry_run as compare
 
         rows = asyncio.run(compare(community, at=moment))
@@ -160,7 +163,7 @@ def feed(
         return
     from flows.feed import feed_once
 
-    asyncio.run(_ad_hoc("feed", community, moment, feed_once))
+    asyncio.run(_ad_hoc("feed", community, moment, feed_once, share=share))
 
 
 @app.command()
@@ -261,12 +264,18 @@ def demo(
 
 
 async def _ad_hoc(
-    command: str, community: Path, at: datetime | None, story: Callable[["Run"], Awaitable[object]]
+    command: str,
+    community: Path,
+    at: datetime | None,
+    story: Callable[["Run"], Awaitable[object]],
+    *,
+    share: str = "1/1",
 ) -> None:
     """Run a flow's story without Prefect's server, and show what it did, also where it ends in an error."""
     from flows.session import open_run
+    from pipelines.shares import Share
 
-    async with open_run(command, community, at=at, tell=screens.show_run) as run:
+    async with open_run(command, community, at=at, tell=screens.show_run, share=Share.parse(share)) as run:
         await story(run)
 
 

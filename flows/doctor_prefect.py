@@ -1,22 +1,35 @@
 """Doctor's look at Prefect: the server, the deployments, and a worker that takes their runs."""
 
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from itertools import pairwise
+
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
 from prefect.client.schemas.objects import WorkerStatus
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import PrefectException
+from prefect.server.schemas.schedules import SCHEDULE_TYPES
 from prefect.settings import PREFECT_API_URL
+from pydantic import TypeAdapter
 
 from flows.doctor import Found, Look, fine
+from pipelines.shares import parts
 
 NEEDED = ("feed", "reconcile")
 """Deployments without which the exchange gets nothing, or nobody looks what it has got."""
 
 WHAT = "Prefect"
+FEEDS = "feeds"
+
+ANY_SCHEDULE: TypeAdapter[SCHEDULE_TYPES] = TypeAdapter(SCHEDULE_TYPES)
+
+SEVERAL = 12
+"""Runs of a schedule that are looked at."""
 
 
-async def look_at_prefect() -> list[Look]:
-    """What is at the server that this environment names."""
+async def look_at_prefect(*, slot_length: timedelta = timedelta(minutes=15)) -> list[Look]:
+    """What is at the server that this environment names; `slot_length` is of the community's market."""
     url = PREFECT_API_URL.value()
     if not url:
         remedy = "Start `prefect server start` and set PREFECT_API_URL; without, runs are by hand only"
@@ -32,14 +45,83 @@ async def look_at_prefect() -> list[Look]:
             workers = [look for pool in sorted(pools) for look in await _workers(client, pool)]
         except PrefectException as error:
             return [Look(what=WHAT, found=Found.FAULT, told=f"{url}: {error}", remedy="See the server's log")]
-    return [fine(WHAT, f"the server at {url} answers"), *_deployments(found), *workers]
+    return [
+        fine(WHAT, f"the server at {url} answers"),
+        *_deployments(found),
+        *await look_at_feeds(found, slot_length=slot_length),
+        *workers,
+    ]
+
+
+async def look_at_feeds(found: Sequence[DeploymentResponse], *, slot_length: timedelta) -> list[Look]:
+    """Feeds that are in each other's way, or leave a part of a community to nobody.
+
+    Args:
+        found: deployments; those that are paused count for nothing.
+        slot_length: of the market.
+    """
+    feeds = [one for one in found if (one.entrypoint or "").endswith("feed.py:feed") and _active(one)]
+    looks: list[Look] = []
+    for one in feeds:
+        gap = await _smallest_gap(one)
+        if gap is not None and gap < slot_length:
+            told = f"{one.name} runs every {gap}, and a slot lasts {slot_length}: nothing is sent twice, but it costs"
+            looks.append(_notice(told, "Set its schedule to one run a slot"))
+    communities = {str(one.parameters.get("community", "community.yaml")) for one in feeds}
+    for community in sorted(communities):
+        own = [one for one in feeds if str(one.parameters.get("community", "community.yaml")) == community]
+        looks += _shares_of(community, own)
+    return looks
+
+
+def _shares_of(community: str, feeds: Sequence[DeploymentResponse]) -> Iterator[Look]:
+    by_share: dict[str, list[str]] = {}
+    for one in feeds:
+        by_share.setdefault(str(one.parameters.get("share", "1/1")), []).append(one.name)
+    for share, names in sorted(by_share.items()):
+        if len(names) > 1:
+            told = f"{' and '.join(sorted(names))} feed the same, share {share} of {community}"
+            yield _notice(f"{told}: nothing is sent twice, but it costs", "Pause or delete one of them")
+    counts = sorted({share.partition("/")[2] for share in by_share})
+    if len(counts) > 1:
+        told = f"feeds part {community} into {' and '.join(counts)}: some assets are fed twice, some perhaps not at all"
+        yield Look(
+            what=FEEDS, found=Found.FAULT, told=told, remedy="Delete the deployments of the old number of shares"
+        )
+    elif absent := [str(share) for share in parts(int(counts[0])) if str(share) not in by_share]:
+        told = f"nobody feeds share {', '.join(absent)} of {community}"
+        yield Look(what=FEEDS, found=Found.FAULT, told=told, remedy="Deploy it, or set it active in Prefect's page")
+
+
+async def _smallest_gap(deployment: DeploymentResponse) -> timedelta | None:
+    """Between two runs by its active schedules, over a few of them."""
+    # The server's own kinds of schedules can tell their dates.
+    schedules = [ANY_SCHEDULE.validate_python(one.schedule.model_dump()) for one in deployment.schedules if one.active]
+    dates = sorted({date for schedule in schedules for date in await schedule.get_dates(SEVERAL)})
+    return min((timedelta(seconds=(later - date).total_seconds()) for date, later in pairwise(dates)), default=None)
+
+
+def _does(deployment: DeploymentResponse, what: str) -> bool:
+    """Whether it is the flow of this name, or a fleet of it."""
+    entrypoint = deployment.entrypoint or ""
+    return entrypoint.endswith(f"/{what}.py:{what}") or (
+        entrypoint.endswith("/fleet.py:fleet") and deployment.parameters.get("what") == what
+    )
+
+
+def _active(deployment: DeploymentResponse) -> bool:
+    return not deployment.paused and any(schedule.active for schedule in deployment.schedules)
+
+
+def _notice(told: str, remedy: str) -> Look:
+    return Look(what=FEEDS, found=Found.NOTICE, told=told, remedy=remedy)
 
 
 def _deployments(found: list[DeploymentResponse]) -> list[Look]:
     looks = []
     for name in NEEDED:
-        ours = [one for one in found if one.name.split(".")[0] == name]
-        active = [one for one in ours if not one.paused and any(schedule.active for schedule in one.schedules)]
+        ours = [one for one in found if _does(one, name)]
+        active = [one for one in ours if _active(one)]
         if active:
             looks.append(fine("deployments", f"{name}: {len(active)} with an active schedule"))
             continue

@@ -6,13 +6,17 @@ from typing import Any
 from prefect import flow
 
 from flows.artifacts import leave_feed
-from flows.session import Run, open_run
+from flows.session import Run, Teller, open_run, tell_nobody
 from flows.steps import collect, convert, deliver, validate
 from pipelines.collect.run import FAILURES
+from pipelines.errors import SlotfeedError
+from pipelines.shares import Share, parts
+from pipelines.slots import slot_floor
+from pipelines.store.runs import carried
 
 
 @flow(name="feed", description="Collect, validate, convert and deliver one market slot.")
-async def feed(community: str = "community.yaml", at: datetime | None = None) -> dict[str, Any]:
+async def feed(community: str = "community.yaml", at: datetime | None = None, share: str = "1/1") -> dict[str, Any]:
     """Carry what the meters say to the exchange, once.
 
     Run late, doubled or after a crash, it leaves the same rows: the outbox decides what is still due.
@@ -21,13 +25,45 @@ async def feed(community: str = "community.yaml", at: datetime | None = None) ->
         community: path of the community file.
         at: the run's logical time; by default now. What was due for slots that have begun since is expired,
             not sent: deadlines follow the exchange's own clock.
+        share: the part of the community's assets, such as 2/3, where several workers carry it side by side.
 
     Returns:
         What each step did, by step.
     """
-    async with open_run("feed", community, at=at, tell=leave_feed) as run:
+    async with open_run("feed", community, at=at, tell=leave_feed, share=Share.parse(share)) as run:
         await feed_once(run)
     return run.summary
+
+
+@flow(name="feed-rest", description="The shares of a slot that no feed has brought to its end.")
+async def feed_rest(shares: int, community: str = "community.yaml", at: datetime | None = None) -> dict[str, Any]:
+    """Carry what a worker left that has died, or never came, while there is still time in its slot.
+
+    Args:
+        shares: how many parts the community has.
+        community: path of the community file.
+        at: the run's logical time; by default now.
+
+    Returns:
+        The shares that were carried; each has a line of its own in the run log.
+    """
+    async with open_run("feed-rest", community, at=at, tell=tell_nobody) as run:
+        await rest_once(run, shares=shares, tell=leave_feed)
+    return run.summary
+
+
+async def rest_once(run: Run, *, shares: int = 1, tell: Teller = tell_nobody) -> None:
+    """Feed the shares that no feed has brought to its end in the run's slot."""
+    begun = slot_floor(run.now, run.community.slot_length)
+    done = carried(run.store, "feed", since=begun)
+    left = [share for share in parts(shares) if str(share) not in done]
+    run.summary["shares"] = [str(share) for share in left]
+    for share in left:
+        try:
+            async with open_run("feed", run.file, at=run.at, tell=tell, share=share, stop=run.stop) as its_run:
+                await feed_once(its_run)
+        except SlotfeedError as error:
+            run.problems.append(f"share {share}: {error}")
 
 
 async def feed_once(run: Run) -> None:

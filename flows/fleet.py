@@ -14,7 +14,6 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from prefect import flow
 from prefect.context import FlowRunContext
 
 from flows.artifacts import leave_fleet
-from flows.feed import feed_once
+from flows.feed import feed_once, rest_once
 from flows.patterns import fitting_files
 from flows.quality import look
 from flows.reconcile import reconcile_once
@@ -32,6 +31,7 @@ from flows.steps import plainly
 from flows.stopping import Stop, heed
 from flows.watch import watch_once
 from pipelines.errors import ConfigurationError, IncompleteRun, Issue, SlotfeedError
+from pipelines.shares import Share
 
 TOGETHER = 8
 """Communities at a time: while one waits for its exchange, another computes. Ours."""
@@ -43,6 +43,7 @@ async def _reconcile(run: Run) -> None:
 
 STORIES: Mapping[str, Callable[[Run], Awaitable[None]]] = {
     "feed": feed_once,
+    "feed-rest": rest_once,
     "reconcile": _reconcile,
     "quality": look,
     "watch": watch_once,
@@ -70,7 +71,7 @@ async def fleet(
 
     Args:
         communities: paths of community files, or patterns of them: communities/*.yaml.
-        what: feed, reconcile, quality or watch.
+        what: feed, feed-rest (those whose feed has not ended in this slot), reconcile, quality or watch.
         share: which part of them, such as 2/3.
         at: the runs' logical time; by default now.
 
@@ -110,8 +111,8 @@ def members(patterns: Iterable[str], share: str = "1/1") -> list[Path]:
     Raises:
         ConfigurationError: a pattern that fits no file, or no share.
     """
-    number, of = _share(share)
-    return [file for file in fitting_files(patterns) if _place(file, of) == number - 1]
+    part = Share.parse(share)
+    return [file for file in fitting_files(patterns) if part.holds(file.name)]
 
 
 def as_rows(found: Sequence[Member]) -> list[dict[str, str]]:
@@ -142,17 +143,6 @@ async def _member(what: str, file: Path, *, at: datetime | None) -> Member:
     except Exception as error:  # noqa: BLE001 - whatever befalls one, the others are carried on
         return Member(file=str(file), outcome="failed", told=f"{type(error).__name__}, see its run log")
     return Member(file=str(file), outcome="ok")
-
-
-def _place(file: Path, of: int) -> int:
-    return int.from_bytes(blake2b(file.name.encode(), digest_size=8).digest()) % of
-
-
-def _share(text: str) -> tuple[int, int]:
-    number, _, of = text.partition("/")
-    if number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of):
-        return int(number), int(of)
-    raise _fault("share", f"'{text}' is no share", "Write one like 2/3")
 
 
 def _fault(field: str, problem: str, remedy: str) -> ConfigurationError:

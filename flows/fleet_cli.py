@@ -1,6 +1,7 @@
 """The commands `slotfeed fleet` and `slotfeed deployments`."""
 
 import asyncio
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -8,12 +9,21 @@ import typer
 
 from flows import screens
 
+
+class Parted(StrEnum):
+    """What shares are of."""
+
+    COMMUNITIES = "communities"
+    ASSETS = "assets"
+
+
 Files = Annotated[list[str], typer.Argument(help="Community files, or patterns of them: 'communities/*.yaml'.")]
 At = Annotated[str | None, typer.Option(help="Run as if it were this time, in UTC where it says nothing else.")]
 Share = Annotated[str, typer.Option(help="Which part of the files, such as 2/3.")]
-Shares = Annotated[int, typer.Option(min=1, max=100, help="Workers that part the communities between them.")]
+Shares = Annotated[int, typer.Option(min=1, max=100, help="Parts that as many workers carry side by side.")]
+By = Annotated[Parted, typer.Option(help="What is parted: the communities, or the assets of each.")]
 Output = Annotated[Path, typer.Option(help="The file to write.")]
-What = Annotated[str, typer.Argument(help="feed, reconcile, quality or watch.")]
+What = Annotated[str, typer.Argument(help="feed, feed-rest, reconcile, quality or watch.")]
 
 
 def fleet(what: What, files: Files, share: Share = "1/1", at: At = None) -> None:
@@ -27,15 +37,21 @@ def fleet(what: What, files: Files, share: Share = "1/1", at: At = None) -> None
     summed_up(found)
 
 
-def deployments(files: Files, shares: Shares = 1, output: Output = Path("prefect.fleet.yaml")) -> None:
-    """Write Prefect's deployments for many communities: a few runs for all of them."""
+def deployments(
+    files: Files, shares: Shares = 1, by: By = Parted.COMMUNITIES, output: Output = Path("prefect.fleet.yaml")
+) -> None:
+    """Write Prefect's deployments for several workers: many communities as a few runs, or one in shares."""
     from flows.fleet import members
-    from flows.fleet_deployments import fleet_yaml
+    from flows.fleet_deployments import fleet_yaml, shares_yaml
 
     found = members(files)
-    output.write_text(fleet_yaml(files, shares=shares), encoding="utf-8")
+    if by is Parted.ASSETS:
+        text = shares_yaml([str(file) for file in found], shares=shares)
+        words = f"{len(found)} communities, each in {shares} share(s) of its assets"
+    else:
+        text, words = fleet_yaml(files, shares=shares), f"{len(found)} communities in {shares} share(s)"
+    output.write_text(text, encoding="utf-8")
     screens.out.print(
-        f"Wrote {output}: {len(found)} communities in {shares} share(s). Next, from this folder:\n"
-        f"  prefect deploy --all --no-prompt --prefect-file {output}",
+        f"Wrote {output}: {words}. Next, from this folder:\n  prefect deploy --all --no-prompt --prefect-file {output}",
         soft_wrap=True,
     )

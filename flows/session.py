@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import os
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,7 @@ from pipelines.settings import (
     Secrets,
     source_password,
 )
+from pipelines.shares import WHOLE, Share
 from pipelines.store import Store, finish_run, kept_lead, start_run
 from pipelines.store.own import open_own_store
 from pipelines.traced import span
@@ -41,8 +45,13 @@ class Run:
     """One run of one flow."""
 
     community: Community
-    folder: Path
-    """Of the community file: relative paths in it start here."""
+    """What it carries: of a share, its assets alone."""
+
+    whole: Community
+    """As the file has it."""
+
+    file: Path
+    """The community file."""
 
     secrets: Secrets
     store: Store
@@ -53,6 +62,9 @@ class Run:
 
     command: str = ""
     """Its name in the run log."""
+
+    share: Share = WHOLE
+    """The part of the community that it carries."""
 
     summary: dict[str, Any] = field(default_factory=dict)
     """What each step reported, by step."""
@@ -65,6 +77,16 @@ class Run:
 
     stop: Stop = field(default_factory=Stop)
     """Whether it was asked to stop; a flow run never is, Prefect cancels it."""
+
+    @property
+    def folder(self) -> Path:
+        """Of the community file: relative paths in it start here."""
+        return self.file.parent
+
+    @property
+    def at(self) -> datetime | None:
+        """The present, where the run has a time of its own; None where it is the wall clock's."""
+        return None if isinstance(self.clock, WallClock) else self.clock.now()
 
     def note(self, step: str, report: Any) -> None:  # noqa: ANN401 - any dataclass
         """Keep a step's summary, as plain values."""
@@ -113,7 +135,13 @@ async def tell_nobody(_: Run) -> None:
 
 @contextlib.asynccontextmanager
 async def open_run(
-    command: str, community_file: str | Path, *, tell: Teller, at: datetime | None = None, stop: Stop | None = None
+    command: str,
+    community_file: str | Path,
+    *,
+    tell: Teller,
+    at: datetime | None = None,
+    stop: Stop | None = None,
+    share: Share = WHOLE,
 ) -> AsyncIterator[Run]:
     """Open a run, log and tell its end, however it ends.
 
@@ -123,6 +151,7 @@ async def open_run(
         tell: shows what it did.
         at: the run's logical time; None: now. Deadlines are the exchange's business and follow its own clock.
         stop: whether it is to stop; None: a signal tells, save in flow runs.
+        share: the part of the community that it carries.
 
     Raises:
         ConfigurationError: faults in the file, or secrets that are missing.
@@ -149,12 +178,22 @@ async def open_run(
         clock: Clock = WallClock() if at is None else RunningClock(in_utc(at))
         now = clock.now() if at is None else in_utc(at)
         run = Run(
-            community=community,
-            folder=path.parent,
+            community=share.part(community),
+            whole=community,
+            share=share,
+            file=path,
             secrets=secrets,
             store=store,
             clock=clock,
-            run_id=start_run(store, command, logical_time=now, now=clock.now()),
+            run_id=start_run(
+                store,
+                command,
+                logical_time=now,
+                now=clock.now(),
+                share=str(share),
+                release=version("slotfeed"),
+                worker=f"{socket.gethostname()}:{os.getpid()}",
+            ),
             command=command,
             now=now,
             stop=stop,
@@ -186,9 +225,9 @@ def _log_end(run: Run, outcome: str, told: dict[str, Any]) -> None:
     """The run's line in the log, what it adds to the counters, and the metrics' file."""
     stages_s = {name: round(seconds, 3) for name, seconds in run.stages_s.items()}
     summary = run.summary | told | {"stages_s": stages_s} | ({"trace_id": trace} if (trace := trace_id()) else {})
-    amounts = amounts_of(run.community, run.command, outcome, summary)
+    amounts = amounts_of(run.whole, run.command, outcome, summary)
     finish_run(run.store, run.run_id, outcome=outcome, summary=summary, now=run.clock.now(), amounts=amounts)
-    leave_textfile(run.store, run.community, run.folder, run.secrets, now=run.clock.now())
+    leave_textfile(run.store, run.whole, run.folder, run.secrets, now=run.clock.now())
 
 
 def _counts(summary: object) -> dict[str, int]:

@@ -27,6 +27,12 @@ CACHE_KIB = 64 * 1024
 long to write, for each row's place in the indexes lies on another page."""
 
 
+STUCK_MS = 120_000
+"""A write transaction of PostgreSQL in which a worker is silent for so long is undone, and its locks are free: a
+machine that was suspended, or lost its network, would hold up all others. Shorter than a lease, longer than any work
+between two statements. Ours."""
+
+
 @dataclass(frozen=True)
 class Store:
     """An open database with the newest schema."""
@@ -48,6 +54,8 @@ class Store:
         """
         writer = self.engine.execution_options(slotfeed_writing=True)
         with _named_errors(self.engine), writer.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {STUCK_MS}")
             yield connection
 
     def close(self) -> None:
@@ -82,7 +90,11 @@ def _engine_options(url: URL | str) -> dict[str, Any]:
     # An error that quotes a statement leaves out its values: they are people's readings.
     if str(url).startswith("sqlite"):
         return {"hide_parameters": True, "connect_args": {"timeout": LOCK_WAIT_S}}
-    return {"hide_parameters": True, "pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
+    return {
+        "hide_parameters": True,
+        "pool_pre_ping": True,
+        "connect_args": {"connect_timeout": 10, "application_name": "slotfeed"},
+    }
 
 
 def _prepare_sqlite(engine: Engine) -> None:

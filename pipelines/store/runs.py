@@ -4,17 +4,36 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlmodel import col
 
-from pipelines.store.bulk import insert_rows
+from pipelines.store.bulk import insert_rows, table_of
 from pipelines.store.engine import Store
 from pipelines.store.tables import RunRow
 from pipelines.store.tally import Amounts, add_up
 
 
-def start_run(store: Store, command: str, *, logical_time: datetime, now: datetime) -> str:
-    """Record that a run began; returns its id."""
+def start_run(
+    store: Store,
+    command: str,
+    *,
+    logical_time: datetime,
+    now: datetime,
+    share: str = "1/1",
+    release: str = "",
+    worker: str = "",
+) -> str:
+    """Record that a run began; returns its id.
+
+    Args:
+        store: takes the row.
+        command: its name.
+        logical_time: as of when it looks at the world.
+        now: when it began.
+        share: the part of the community that it carries, as in 2/3.
+        release: of slotfeed.
+        worker: the machine and the process.
+    """
     run_id = uuid4().hex
     with store.writing() as connection:
         insert_rows(
@@ -27,6 +46,9 @@ def start_run(store: Store, command: str, *, logical_time: datetime, now: dateti
                     "logical_time": logical_time,
                     "started_at": now,
                     "outcome": "running",
+                    "share": share,
+                    "release": release,
+                    "worker": worker,
                     "summary": {},
                 }
             ],
@@ -43,3 +65,16 @@ def finish_run(
         connection.execute(
             update(RunRow).where(col(RunRow.run_id) == run_id).values(finished_at=now, outcome=outcome, summary=summary)
         )
+
+
+def carried(store: Store, command: str, *, since: datetime) -> set[str]:
+    """Shares of which a run of the command, begun for `since` or later, has come to its end.
+
+    One with problems has as well: what it couldn't do, another can't either. One that failed, was stopped, or is still
+    under way has not.
+    """
+    row = table_of(RunRow)
+    ended = row.c.outcome.in_(("ok", "incomplete"))
+    query = select(row.c.share).where(row.c.command == command, row.c.logical_time >= since, ended).distinct()
+    with store.reading() as connection:
+        return set(connection.execute(query).scalars())

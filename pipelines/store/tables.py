@@ -267,6 +267,15 @@ class RunRow(SQLModel, table=True):
     started_at: datetime
     finished_at: datetime | None = None
     outcome: str = "running"
+    share: str = Field(default="1/1", sa_column_kwargs={"server_default": text("'1/1'")})
+    """Which part of the community it carried, as in 2/3."""
+
+    release: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
+    """Of slotfeed; "" before 0.2."""
+
+    worker: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
+    """The machine and the process that it ran in."""
+
     summary: dict[str, Any] = Field(
         default_factory=dict, sa_column=Column(JSON, nullable=False, server_default=text("'{}'"))
     )

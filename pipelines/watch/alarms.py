@@ -9,6 +9,9 @@ class Kind(StrEnum):
     """Names of alarms; events and automations are named by them, so they never change."""
 
     FEED_MISSING = "feed.missing"
+    FEED_DOUBLED = "feed.doubled"
+    SHARES_MIXED = "shares.mixed"
+    RELEASES_MIXED = "releases.mixed"
     LOGIN_REFUSED = "login.refused"
     SLOT_UNDELIVERED = "slot.undelivered"
     ASSET_UNDELIVERED = "asset.undelivered"
@@ -25,6 +28,10 @@ class Kind(StrEnum):
 
 REMEDIES: Mapping[Kind, str] = {
     Kind.FEED_MISSING: "See that Prefect's server and a worker run, and that the feed's schedule is active",
+    Kind.FEED_DOUBLED: "Nothing is sent twice, but it costs: two deployments of one community, or a schedule finer "
+    "than its slot? `slotfeed doctor` names them",
+    Kind.SHARES_MIXED: "Deploy all shares anew, and delete deployments of the old number: assets may be in no share",
+    Kind.RELEASES_MIXED: "Bring all workers to one release, and restart them",
     Kind.LOGIN_REFUSED: "Check SLOTFEED_EXCHANGE_USERNAME and SLOTFEED_EXCHANGE_PASSWORD",
     Kind.SLOT_UNDELIVERED: "Run `slotfeed doctor`: the exchange, the login or the network; slots that began are past",
     Kind.ASSET_UNDELIVERED: "Read what the exchange says of the asset, then compare its uuid with the registry",

@@ -1,15 +1,14 @@
-"""Slots and assets whose values don't reach the exchange, and a feed that doesn't run."""
+"""Slots and assets whose values don't reach the exchange."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, case, func, select
 
 from pipelines.community import Community
 from pipelines.frames import Quantity, State
 from pipelines.slots import slot_floor
-from pipelines.store import AssetRow, RunRow, SubmissionRow, table_of
+from pipelines.store import AssetRow, SubmissionRow, table_of
 from pipelines.store.asked import asked
 from pipelines.watch.alarms import Alarm, Kind
 from pipelines.watch.silence import subject_of
@@ -17,11 +16,7 @@ from pipelines.watch.silence import subject_of
 SLOTS = 4
 """Slots that an asset must have missed in a row; ours. One that is missed is a discrepancy, told by reconciliation."""
 
-FEEDS_MISSED = 2
-"""Slots without a feed; ours. One may be late."""
-
 TAKEN = (State.ACCEPTED.value, State.CONFIRMED.value)
-LOGIN = "AuthenticationError"
 
 
 def undelivered(connection: Connection, community: Community, *, now: datetime) -> Iterator[Alarm]:
@@ -54,25 +49,6 @@ def undelivered(connection: Connection, community: Community, *, now: datetime) 
             why = next((one[1] for one in reversed(own) if one is not None and one[1]), "")
             words = f"none of the last {SLOTS} slots reached the exchange" + (f": {why}" if why else "")
             yield Alarm(kind=Kind.ASSET_UNDELIVERED, subject=subject_of(asset), told=words)
-
-
-def feeds(connection: Connection, community: Community, *, now: datetime) -> Iterator[Alarm]:
-    """An alarm where no feed has run for a while, or the last one was refused at the exchange's door."""
-    row = table_of(RunRow)
-    query = (
-        select(row.c.logical_time, row.c.outcome, row.c.summary)
-        .where(row.c.command == "feed")
-        .order_by(row.c.started_at.desc())
-        .limit(1)
-    )
-    last: Any = connection.execute(query).first()
-    if last is None:
-        return
-    if now - last.logical_time > FEEDS_MISSED * community.slot_length:
-        words = f"the last was at {last.logical_time:%Y-%m-%d %H:%M} UTC"
-        yield Alarm(kind=Kind.FEED_MISSING, subject="", told=words)
-    if last.outcome == "failed" and last.summary.get("error_type") == LOGIN:
-        yield Alarm(kind=Kind.LOGIN_REFUSED, subject="", told=str(last.summary.get("error", "")))
 
 
 def _found(

@@ -10,7 +10,8 @@ from pipelines.community import Community
 from pipelines.store import Store
 from pipelines.watch.alarms import Alarm
 from pipelines.watch.data import accounts, coverage, discrepancies, quarantine
-from pipelines.watch.delivery import feeds, undelivered
+from pipelines.watch.delivery import undelivered
+from pipelines.watch.feeds import feeds
 from pipelines.watch.incidents import open_incidents, settle
 from pipelines.watch.silence import silent
 

@@ -1,23 +1,32 @@
 """Many communities as one run: each comes through by itself."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from sqlalchemy import func, select
 from sqlmodel import col
 
+from flows.feed import feed, feed_rest, rest_once
 from flows.fleet import STORIES, members
+from flows.session import open_run, tell_nobody
 from pipelines.check import read_community
-from pipelines.errors import ConfigurationError
+from pipelines.deliver.outbox import LEASE
 from pipelines.frames import State
 from pipelines.settings import Secrets
+from pipelines.shares import Share
 from pipelines.store import RunRow, SubmissionRow
 from pipelines.store.own import open_own_store
 from tests.flows.places import Place
+from tests.reliability.invariants import check_all
+from tests.reliability.invariants import told as told_of
+from tests.reliability.sight import seen
 
 Command = Callable[..., tuple[int, str]]
 AT = "2016-10-29T21:47Z"
@@ -87,16 +96,9 @@ def test_shares_part_the_files_and_keep_each_where_it_is(tmp_path: Path) -> None
     assert int(told) == len(members([pattern], "2/3"))
 
 
-@pytest.mark.parametrize("share", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2", "1/2/3"])
-def test_what_is_no_share_is_refused(share: str, tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").touch()
-    with pytest.raises(ConfigurationError, match="is no share"):
-        members([str(tmp_path / "a.yaml")], share)
-
-
 def test_an_unknown_story_and_a_pattern_that_fits_nothing_are_told(slotfeed: Command, three: list[Path]) -> None:
     status, told = slotfeed("fleet", "fed", three[0])
-    assert (status, "a fleet can't do 'fed'" in told, "Known: feed, reconcile, quality, watch" in told) == (
+    assert (status, "a fleet can't do 'fed'" in told, "Known: feed, feed-rest, reconcile, quality, watch" in told) == (
         1,
         True,
         True,
@@ -111,8 +113,62 @@ def test_deployments_of_a_fleet(three: list[Path], slotfeed: Command, place: Pla
     assert "prefect deploy --all --no-prompt --prefect-file prefect.fleet.yaml" in told
     entries = yaml.safe_load((place.folder / "prefect.fleet.yaml").read_text())["deployments"]
     by_name = {one["name"]: one for one in entries}
-    assert set(by_name) == {"fleet-feed-1-of-2", "fleet-feed-2-of-2", "fleet-watch", "fleet-reconcile", "fleet-quality"}
+    others = {"fleet-feed-rest", "fleet-watch", "fleet-reconcile", "fleet-quality"}
+    assert set(by_name) == {"fleet-feed-1-of-2", "fleet-feed-2-of-2", *others}
     assert {one["parameters"]["what"] for one in entries} == set(STORIES)
     assert by_name["fleet-feed-2-of-2"]["parameters"] == {"communities": ["*.yaml"], "what": "feed", "share": "2/2"}
-    starts = [by_name[f"fleet-feed-{n}-of-2"]["schedules"][0]["anchor_date"] for n in (1, 2)]
-    assert starts == ["2026-01-01T00:02:00+00:00", "2026-01-01T00:02:20+00:00"]
+    starts = [started(by_name[f"fleet-feed-{n}-of-2"]) for n in (1, 2)]
+    assert timedelta(minutes=2) <= starts[0] < timedelta(minutes=2, seconds=20)
+    assert starts[1] - starts[0] == timedelta(seconds=20)
+    # What was leased two minutes into the slot is free when the rest is carried, and seen to by the watch after that.
+    assert starts[1] + LEASE < started(by_name["fleet-feed-rest"]) < started(by_name["fleet-watch"])
+
+
+def test_deployments_of_one_community_in_shares(place: Place, slotfeed: Command) -> None:
+    status, told = slotfeed("deployments", "community.yaml", "--shares", "3", "--by", "assets")
+    assert status == 0, told
+    entries = yaml.safe_load((place.folder / "prefect.fleet.yaml").read_text())["deployments"]
+    by_name = {one["name"]: one for one in entries}
+    feeds = [f"feed-community-{number}-of-3" for number in (1, 2, 3)]
+    assert [by_name[name]["parameters"]["share"] for name in feeds] == ["1/3", "2/3", "3/3"]
+    assert by_name["feed-rest-community"]["parameters"] == {"community": "community.yaml", "shares": 3}
+    # They are parameters that the flows have.
+    for name, flow in ((feeds[0], feed), ("feed-rest-community", feed_rest)):
+        flow.validate_parameters(by_name[name]["parameters"])
+
+
+def started(entry: dict[str, Any]) -> timedelta:
+    """How far into its slot a deployment starts."""
+    return datetime.fromisoformat(entry["schedules"][0]["anchor_date"]) - datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_the_rest_carries_what_no_feed_has_brought_to_its_end(place: Place, slotfeed: Command) -> None:
+    assert slotfeed("feed", "--share", "2/3", "--at", AT)[0] == 0
+    carried = states(place.file)
+    part = {asset.asset_id for asset in Share(2, 3).part(place.community).assets}
+    assert carried == {State.ACCEPTED: len(part)}
+    assert 0 < len(part) < 36
+
+    async def carry_the_rest() -> None:
+        async with open_run("feed-rest", place.file, at=datetime.fromisoformat(AT), tell=tell_nobody) as run:
+            await rest_once(run, shares=3)
+
+    asyncio.run(carry_the_rest())
+    assert states(place.file) == {State.ACCEPTED: 36}
+    assert sorted(shares_of(place)) == ["1/3", "2/3", "3/3"]
+    # Nothing is left, in this slot.
+    asyncio.run(carry_the_rest())
+    assert sorted(shares_of(place)) == ["1/3", "2/3", "3/3"]
+    assert runs(place.file)[-1] == ("feed-rest", "ok")
+    with place.store() as store:
+        assert told_of(check_all(seen(place, store, kills=0))) == ""
+
+
+def shares_of(place: Place) -> list[str]:
+    with place.store() as store, store.reading() as connection:
+        return list(connection.execute(select(col(RunRow.share)).where(col(RunRow.command) == "feed")).scalars())
+
+
+def test_a_share_beside_a_dry_run_is_refused(place: Place, slotfeed: Command) -> None:
+    status, told = slotfeed("feed", "--share", "1/2", "--dry-run", "--at", AT)
+    assert (status, "looks at all assets" in told) == (1, True)

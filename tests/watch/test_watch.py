@@ -60,10 +60,12 @@ def all_heard(store: Store, at: datetime) -> None:
     heard(store, load_1=at, load_2=at, pv_1=at)
 
 
-def fed(store: Store, at: datetime, outcome: str = "ok", **summary: str) -> None:
+def fed(
+    store: Store, at: datetime, outcome: str = "ok", *, share: str = "1/1", release: str = "1", **summary: str
+) -> None:
     times = {"logical_time": at, "started_at": at}
-    row = {"run_id": f"feed-{at}", "command": "feed", "outcome": outcome, "summary": summary}
-    put(store, RunRow, row | times)
+    row = {"run_id": f"feed-{at}-{share}", "command": "feed", "outcome": outcome, "summary": summary}
+    put(store, RunRow, row | times | {"share": share, "release": release})
 
 
 def sent(store: Store, asset: str, slot: datetime, state: State, error: str = "", *, version: int = 0) -> None:
@@ -171,6 +173,58 @@ def test_a_feed_that_does_not_run_and_a_login_that_is_refused(
     all_sent(store, later - timedelta(minutes=10))
     found = look(store, community, later)
     assert found[Kind.FEED_MISSING, ""] == "the last was at 2026-03-02 12:09 UTC"
+
+
+def of_feeds(store: Store, community: Community, now: datetime) -> dict[tuple[Kind, str], str]:
+    all_heard(store, now)
+    kinds = {Kind.FEED_MISSING, Kind.FEED_DOUBLED, Kind.SHARES_MIXED, Kind.RELEASES_MIXED}
+    return {key: told for key, told in look(store, community, now).items() if key[0] in kinds}
+
+
+def test_a_share_that_nobody_carries(store: Store, community: Community, well: datetime) -> None:
+    day = well + DAY
+    for number in range(4):
+        now = day + number * SLOT
+        fed(store, now, share="1/3")
+        fed(store, now, share="3/3")
+        found = of_feeds(store, community, now + timedelta(minutes=8))
+        # The second has two slots' time to come.
+        assert list(found) == ([(Kind.FEED_MISSING, "share 2/3")] if number > 1 else [])
+    assert "none has begun since 2026-03-03 12:" in found[Kind.FEED_MISSING, "share 2/3"]
+    # An incident ends when it has been away for half an hour.
+    for _ in range(4):
+        now += SLOT
+        for share in ("1/3", "2/3", "3/3"):
+            fed(store, now, share=share)
+        found = of_feeds(store, community, now + timedelta(minutes=8))
+    assert found == {}
+
+
+def test_two_feeds_in_each_slot(store: Store, community: Community, well: datetime) -> None:
+    day = well + DAY
+    for number in range(6):
+        now = day + number * SLOT
+        fed(store, now)
+        # Once by hand is nothing.
+        if number not in {0, 5}:
+            fed(store, now + timedelta(minutes=1))
+        found = of_feeds(store, community, now + timedelta(minutes=2))
+        assert list(found) == ([(Kind.FEED_DOUBLED, "")] if number == 5 else []), number
+    assert found[Kind.FEED_DOUBLED, ""] == "2 or more in each of the last 4 slots of 15 min"
+
+
+def test_shares_of_two_numbers_and_workers_of_two_releases(store: Store, community: Community, well: datetime) -> None:
+    day = well + DAY
+    fed(store, day, share="1/2", release="0.1.0")
+    fed(store, day + timedelta(seconds=1), share="2/3", release="0.2.0")
+    assert of_feeds(store, community, day + timedelta(minutes=2)) == {
+        (Kind.SHARES_MIXED, ""): "feeds of the last 2 slots part the community into 2 and 3",
+        (Kind.RELEASES_MIXED, ""): "feeds of the last 2 slots are of slotfeed 0.1.0 and 0.2.0",
+    }
+    later = day + 3 * SLOT
+    for share in ("1/3", "2/3", "3/3"):
+        fed(store, later, share=share, release="0.2.0")
+    assert of_feeds(store, community, later + timedelta(minutes=2)) == {}
 
 
 def test_a_slot_without_any_value_is_one_alarm_and_an_asset_that_misses_four_is_another(

@@ -1,0 +1,86 @@
+"""Deployments that are in each other's way, as doctor sees them."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import yaml
+from prefect.client.schemas.responses import DeploymentResponse
+
+from flows.doctor import Found
+from flows.doctor_prefect import look_at_feeds
+from flows.fleet_deployments import shares_yaml
+
+SLOT = timedelta(minutes=15)
+
+
+def deployment(entry: dict[str, Any], *, paused: bool = False) -> DeploymentResponse:
+    [schedule] = entry["schedules"]
+    when = {key: value for key, value in schedule.items() if key in {"interval", "anchor_date", "cron", "timezone"}}
+    return DeploymentResponse.model_validate(
+        {
+            "id": uuid4(),
+            "flow_id": uuid4(),
+            "name": entry["name"],
+            "entrypoint": entry["entrypoint"],
+            "parameters": entry["parameters"],
+            "paused": paused,
+            "schedules": [{"id": uuid4(), "schedule": when, "active": schedule.get("active", True)}],
+        }
+    )
+
+
+def feed(name: str, **parameters: str) -> dict[str, Any]:
+    schedule = {"interval": 900, "anchor_date": "2026-01-01T00:02:00+00:00", "timezone": "UTC"}
+    return {"name": name, "entrypoint": "flows/feed.py:feed", "parameters": parameters, "schedules": [schedule]}
+
+
+def told(*found: DeploymentResponse) -> list[tuple[Found, str]]:
+    return [(look.found, look.told) for look in asyncio.run(look_at_feeds(found, slot_length=SLOT))]
+
+
+def made(shares: int) -> list[DeploymentResponse]:
+    return [deployment(entry) for entry in yaml.safe_load(shares_yaml(["c.yaml"], shares=shares))["deployments"]]
+
+
+def test_what_slotfeed_makes_itself_is_well() -> None:
+    assert told(*made(3)) == []
+    assert told(deployment(feed("feed", community="c.yaml")), deployment(feed("other", community="d.yaml"))) == []
+
+
+def test_a_share_that_is_paused_or_absent_is_a_fault() -> None:
+    found = made(3)
+    assert told(*[one for one in found if one.name != "feed-c-2-of-3"]) == [
+        (Found.FAULT, "nobody feeds share 2/3 of c.yaml")
+    ]
+    paused = [deployment(feed("a", community="c.yaml", share="1/2")), *found[:0]]
+    paused.append(deployment(feed("b", community="c.yaml", share="2/2"), paused=True))
+    assert told(*paused) == [(Found.FAULT, "nobody feeds share 2/2 of c.yaml")]
+
+
+def test_shares_of_two_numbers_are_a_fault() -> None:
+    [(found, words)] = told(*made(2), *made(3))
+    assert found is Found.FAULT
+    assert words.startswith("feeds part c.yaml into 2 and 3")
+
+
+def test_two_deployments_of_one_community_are_told() -> None:
+    [(found, words)] = told(deployment(feed("feed", community="c.yaml")), deployment(feed("again", community="c.yaml")))
+    assert found is Found.NOTICE
+    assert words.startswith("again and feed feed the same, share 1/1 of c.yaml: nothing is sent twice")
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        {"interval": 300, "anchor_date": "2026-01-01T00:02:00+00:00", "timezone": "UTC"},
+        {"cron": "2,7 * * * *", "timezone": "UTC"},
+    ],
+)
+def test_a_schedule_finer_than_the_slot_is_told(schedule: dict[str, Any]) -> None:
+    entry = feed("feed", community="c.yaml") | {"schedules": [schedule]}
+    [(found, words)] = told(deployment(entry))
+    assert found is Found.NOTICE
+    assert words.startswith("feed runs every 0:05:00, and a slot lasts 0:15:00")
