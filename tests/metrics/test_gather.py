@@ -23,6 +23,7 @@ from pipelines.store import (
     insert_rows,
     start_run,
 )
+from pipelines.watch import Kind as Alarm
 from tests.conftest import small_community
 
 SLOT = timedelta(minutes=15)
@@ -157,7 +158,7 @@ def test_what_differs_what_waits_and_how_new_it_is(store: Store, noon: datetime)
     assert found["source_newest_reading_timestamp_seconds", "meters"] == (noon - SLOT).timestamp()
     standing = {key[1]: value for key, value in found.items() if key[0] == "incidents_open"}
     assert {kind for kind, count in standing.items() if count} == {"disk.full"}
-    assert len(standing) == 13
+    assert len(standing) == len(Alarm)
     assert found["disk_free_bytes", str(Path.cwd())] > 0
 
 
