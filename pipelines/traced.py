@@ -31,8 +31,13 @@ def span(name: str, **attributes: str | int) -> Iterator[Span]:
         try:
             yield opened
         except BaseException as error:
-            opened.set_status(Status(StatusCode.ERROR, type(error).__name__))
+            failed(opened, error)
             raise
+
+
+def failed(opened: Span, error: BaseException) -> None:
+    """Mark the span as failed, by the error's type."""
+    opened.set_status(Status(StatusCode.ERROR, type(error).__name__))
 
 
 def carried(function: Callable[P, T]) -> Callable[P, T]:

@@ -27,6 +27,7 @@ from pipelines.errors import (
 )
 from pipelines.settings import Secrets
 from pipelines.store import Store
+from pipelines.traced import carried, failed, span
 
 LIVE_TIME = timedelta(minutes=4)
 """No request of a live run begins later: a slot is at stake. Ours."""
@@ -149,8 +150,14 @@ def collect(
         streams.setdefault(stream.source, {})[key] = stream
     wanted = [name for name in community.sources if name in streams]
 
+    @carried
     def one(name: str) -> Tally:
-        return _collect_source(job, opening, name, streams[name])
+        with span("collect source", source=name) as opened:
+            tally = _collect_source(job, opening, name, streams[name])
+            opened.set_attributes({"slotfeed.stored": tally.counts.stored, "slotfeed.fetched": tally.counts.fetched})
+            if tally.failure is not None:
+                failed(opened, tally.failure)
+            return tally
 
     with ThreadPoolExecutor(min(AT_ONCE, max(len(wanted), 1))) as pool:
         tallies = dict(zip(wanted, pool.map(one, wanted), strict=True))

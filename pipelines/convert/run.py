@@ -21,6 +21,7 @@ from pipelines.convert.window import CHUNK, load_readings, oldest_unslotted, tou
 from pipelines.frames import SLOT_ENERGY, Quality
 from pipelines.slots import Abilities, slot_floor
 from pipelines.store import USABLE, ReadingRow, SlotEnergyRow, Store, insert_rows
+from pipelines.traced import span
 
 ASSETS_AT_ONCE = 2_000
 """A week of so many assets' quarter hours takes the kernel some 150 MB."""
@@ -73,10 +74,11 @@ def convert(
             made += changed.height
             corrected += changed.filter(pl.col("version") > 0).height
             last = oldest_unslotted(connection) is None
-            if abilities.measurements:
-                planned += plan_measurements(connection, community, changed, now=now, run_id=run_id)
-            if last and forecast:
-                planned += plan_forecasts(connection, community, abilities, now=now, run_id=run_id)
+            with span("plan"):
+                if abilities.measurements:
+                    planned += plan_measurements(connection, community, changed, now=now, run_id=run_id)
+                if last and forecast:
+                    planned += plan_forecasts(connection, community, abilities, now=now, run_id=run_id)
             if last:
                 return ConvertSummary(slots=made, corrected=corrected, planned=planned)
 
