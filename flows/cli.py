@@ -16,6 +16,7 @@ import typer
 from flows import screens
 from flows.archive_cli import archive
 from flows.assets_cli import assets
+from flows.automations_cli import automations
 from flows.backtest_cli import backtest
 from flows.commission_cli import commission
 from flows.doctor_cli import doctor
@@ -55,6 +56,7 @@ app.command()(commission)
 app.command()(watch)
 app.command()(fleet)
 app.command()(deployments)
+app.command()(automations)
 app.command()(quality)
 app.command()(findings)
 app.command()(checks)

@@ -227,7 +227,9 @@ def _log_end(run: Run, outcome: str, told: dict[str, Any]) -> None:
     summary = run.summary | told | {"stages_s": stages_s} | ({"trace_id": trace} if (trace := trace_id()) else {})
     amounts = amounts_of(run.whole, run.command, outcome, summary)
     finish_run(run.store, run.run_id, outcome=outcome, summary=summary, now=run.clock.now(), amounts=amounts)
-    leave_textfile(run.store, run.whole, run.folder, run.secrets, now=run.clock.now())
+    # One that is stopped has other work to put down.
+    if outcome != "stopped":
+        leave_textfile(run.store, run.whole, run.folder, run.secrets, now=run.clock.now())
 
 
 def _counts(summary: object) -> dict[str, int]:

@@ -26,6 +26,8 @@ OUTSIDE = (Kind.CLOCK_SKEWED, Kind.QUOTA_SHORT, Kind.DISK_FULL)
 """Alarms of what isn't in the store: they stand as the watch saw them last."""
 
 CAN_WAIT = (
+    Kind.FEED_DOUBLED,
+    Kind.RELEASES_MIXED,
     Kind.ASSET_SILENT,
     Kind.QUOTA_SHORT,
     Kind.COVERAGE_FALLING,

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from pipelines.metrics.families import COMMUNITY, FAMILIES, Family, Kind
+from pipelines.metrics.overview import CAN_WAIT
 from pipelines.watch import Kind as Alarm
 
 FOLDER = Path(__file__).parents[2] / "docs" / "grafana"
@@ -119,12 +120,13 @@ def test_the_dashboard_can_be_imported_anywhere() -> None:
 
 def test_each_alarm_of_the_watch_has_one_alert_and_says_what_to_do() -> None:
     listed = [
-        name
+        (name, rule["labels"]["severity"])
         for rule in rules()
         for found in re.findall(r'slotfeed_incidents_open\{alarm=~"([^"]*)"', rule["expr"])
         for name in found.split("|")
     ]
-    assert sorted(listed) == sorted(Alarm)
+    # As the status has it.
+    assert sorted(listed) == sorted((kind.value, "warning" if kind in CAN_WAIT else "critical") for kind in Alarm)
     names = [rule["alert"] for rule in rules()]
     assert len(set(names)) == len(names)
     for rule in rules():
