@@ -19,7 +19,7 @@ from flows.moments import in_utc
 from flows.secrets import secret_blocks
 from flows.stopping import Stop, heed
 from flows.textfile import leave_textfile
-from flows.tracing import flush, start_tracing, trace_id
+from flows.tracing import start_tracing, trace_id
 from pipelines.check import read_community
 from pipelines.clock import Clock, RunningClock, WallClock
 from pipelines.community import Community
@@ -167,8 +167,7 @@ async def open_run(
         blocks = await secret_blocks(wanted, path.parent)
         secrets = Secrets(path.parent, elsewhere=blocks.get)
     with contextlib.ExitStack() as closing:
-        if start_tracing():
-            closing.callback(flush)
+        start_tracing()
         opened = closing.enter_context(span(command, community=community.community.name))
         # Prefect has its own handler in a flow run's process and tells by it whether the run was cancelled.
         if stop is None:

@@ -24,8 +24,11 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 HTTP = "http/protobuf"
 
-FLUSH_MS = 5_000
-"""How long the end of a run waits for its spans to leave; a collector that is away costs no more. Ours."""
+PATIENCE_S = 5.0
+"""How long the end of a process waits for its last spans to leave, where OTEL_EXPORTER_OTLP_TIMEOUT doesn't say. Ours:
+a collector that is away costs no more than that."""
+
+PATIENCE = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT")
 
 NO_TRACE = "0"
 
@@ -41,8 +44,9 @@ def wanted(environment: Mapping[str, str]) -> str:
 
 
 def start_tracing() -> bool:
-    """Set up what the environment asks for, once in a process; whether this process now sends spans of its own accord.
+    """Set up what the environment asks for, once in a process; whether this process sends spans.
 
+    They leave by a thread of the SDK's, the last when the process ends: no run waits for a collector.
     What is asked for and can't be had is logged, and the run goes on without: a trace is no reason to miss a slot.
     """
     exporter = wanted(os.environ)
@@ -61,13 +65,6 @@ def start_tracing() -> bool:
     trace.set_tracer_provider(provider)
     _name_traces_in_logs()
     return True
-
-
-def flush() -> None:
-    """Let the spans leave that are still waiting; a worker's process ends with its run."""
-    force = getattr(trace.get_tracer_provider(), "force_flush", None)
-    if force is not None:
-        force(FLUSH_MS)
 
 
 def trace_id() -> str:
@@ -102,7 +99,8 @@ def _provider(exporter: str) -> Any:  # noqa: ANN401 - the SDK may be absent
         raise ValueError(f"slotfeed sends OTLP by {HTTP}, not '{protocol}'; opentelemetry-instrument knows others")
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - an extra
 
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    patience_s = None if any(os.environ.get(name) for name in PATIENCE) else PATIENCE_S
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=patience_s)))
     return provider
 
 

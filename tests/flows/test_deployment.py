@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,6 +31,7 @@ from pipelines.store import RunRow, SubmissionRow
 
 ROOT = Path(__file__).parents[2]
 Place = Any
+Command = Callable[..., tuple[int, str]]
 
 
 def prefect(server: PrefectServer, *arguments: str) -> str:
@@ -65,7 +67,7 @@ def recorder() -> Iterator[tuple[str, list[dict[str, str]]]]:
     class Keep(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
-            requests.append({"path": self.path, "body": self.rfile.read(length).decode()})
+            requests.append({"path": self.path, "body": self.rfile.read(length).decode(errors="replace")})
             self.send_response(204)
             self.end_headers()
 
@@ -81,6 +83,17 @@ def recorder() -> Iterator[tuple[str, list[dict[str, str]]]]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+def wait_for(requests: list[dict[str, str]], path: str) -> dict[str, str]:
+    """The first request to this path: an automation's action comes when the server gets to it."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for request in list(requests):
+            if request["path"] == path:
+                return request
+        threading.Event().wait(0.1)
+    raise AssertionError(f"nothing came to {path}: {requests}")
 
 
 def doctor_on(server: PrefectServer) -> str:
@@ -99,7 +112,7 @@ def completed(api: httpx.Client) -> list[dict[str, Any]]:
 
 @pytest.mark.prefect
 def test_deployed_feed_run_by_a_worker_reaches_the_exchange(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Place, slotfeed: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The worker's environment doesn't hold the password; a Secret block does.
     monkeypatch.delenv("SLOTFEED_EXCHANGE_PASSWORD")
@@ -176,12 +189,38 @@ def test_deployed_feed_run_by_a_worker_reaches_the_exchange(
                         allow_private_urls=True,
                     ).save("ops")  # type: ignore[unused-coroutine]
                     Secret(value=f"{url}/alive/key-of-the-switch").save(block_name(DEAD_MANS_SWITCH[0]))  # type: ignore[call-arg,unused-coroutine]
+                    CustomWebhookNotificationBlock(
+                        name="pager",
+                        url=f"{url}/pager",
+                        json_data={"text": "{{subject}}: {{body}}"},
+                        allow_private_urls=True,
+                    ).save("pager")  # type: ignore[unused-coroutine]
+                    assert slotfeed("automations", "--urgent", "custom-webhook/nobody")[0] == 1
+                    status, told = slotfeed("automations", "--urgent", "custom-webhook/pager")
+                    assert (status, told.count("created")) == (0, 4), told
+                    # Once more, they are brought up to date; what was paused stays so.
+                    urgent = {one["name"]: one["id"] for one in api.post("/automations/filter", json={}).json()}
+                    api.patch(f"/automations/{urgent['slotfeed: over']}", json={"enabled": False}).raise_for_status()
+                    status, told = slotfeed("automations", "--urgent", "custom-webhook/pager")
+                    assert (status, told.count("updated")) == (0, 4), told
+                    now = {one["name"]: one["enabled"] for one in api.post("/automations/filter", json={}).json()}
+                    assert {name for name, enabled in now.items() if not enabled} == {"slotfeed: over"}
+                    assert len(now) == 4
                 with place.file.open("a") as file:
                     file.write("\nwatch:\n  notify: [custom-webhook/ops]\n")
                 run(server, "watch/watch", place, at="2016-10-29T22:40:00Z")
+                monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
                 prefect(server, "worker", "start", "--pool", "slotfeed", "--run-once")
+                monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT")
+                paged = wait_for(requests, "/pager")
             assert len(completed(api)) == 3
-            [message, alive] = requests
+            assert "slotfeed, LV1.111 community: " in paged["body"]
+            assert " began: " in paged["body"]
+            assert "-> " in paged["body"]
+            # The process of a flow run ends with its spans sent.
+            spans = "".join(request["body"] for request in requests if request["path"] == "/v1/traces")
+            assert all(name in spans for name in ("watch", "look", "tell_people", "vouch"))
+            [message, alive] = [request for request in requests if request["path"] not in {"/pager", "/v1/traces"}]
             assert message["path"] == "/message"
             assert "LV1.111 community: " in message["body"]
             assert "feed.missing\\n  the last was at 2016-10-29 21:47 UTC\\n  -> See that Prefect's" in message["body"]

@@ -132,3 +132,13 @@ def test_each_alarm_of_the_watch_has_one_alert_and_says_what_to_do() -> None:
     for rule in rules():
         assert rule["labels"]["severity"] in {"critical", "warning"}
         assert set(rule["annotations"]) == {"summary", "remedy"}
+
+
+def test_the_page_lists_every_metric_as_it_is() -> None:
+    page = (FOLDER.parent / "metrics.md").read_text()
+    listed = [line for line in page.splitlines() if line.startswith("| `slotfeed_")]
+    rows = [
+        (family.full_name, family.kind, ", ".join(f"`{label}`" for label in family.labels), family.help)
+        for family in FAMILIES.values()
+    ]
+    assert listed == [f"| `{name}` | {kind} | {labels} | {told} |" for name, kind, labels, told in rows]
