@@ -4,8 +4,11 @@
 community has a file of its own there, so that runs of a fleet don't stand in each other's way.
 """
 
+import contextlib
+import fcntl
 import logging
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -29,8 +32,9 @@ def leave_textfile(store: Store, community: Community, folder: Path, secrets: Se
         return
     place = Path(target.get_secret_value()).expanduser()
     try:
-        figures = read_figures(store, community, folder, now=now)
-        write_textfile(place / file_name(community), {community.community.name: figures})
+        with _alone(place / f".{file_name(community)}.lock"):
+            figures = read_figures(store, community, folder, now=now)
+            write_textfile(place / file_name(community), {community.community.name: figures})
     except (StoreError, OSError) as error:
         log.warning("No metrics in %s: %s", place, error)
 
@@ -39,6 +43,14 @@ def file_name(community: Community) -> str:
     """Of a community's file in the collector's folder; the collector reads what ends in `.prom`."""
     readable = "".join(sign if sign.isalnum() else "-" for sign in community.community.simulation_uuid)
     return f"slotfeed-{readable}.prom"
+
+
+@contextlib.contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """One run at a time reads and writes: else the one that read first might write last, and counters would fall."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def read_figures(store: Store, community: Community, folder: Path, *, now: datetime) -> list[Sample]:

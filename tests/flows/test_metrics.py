@@ -4,16 +4,22 @@ import logging
 import shutil
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from flows import textfile
 from flows.metrics_serve import Figures, serving
 from flows.metrics_serve import Place as Served
 from flows.textfile import METRICS_FOLDER
 from pipelines.clock import FixedClock
+from pipelines.metrics.sample import Sample, sample
+from pipelines.settings import Secrets
+from pipelines.store import Store
+from tests.conftest import small_community
 from tests.flows.places import FIRST_RUN, PASSWORD, Place
 
 Command = Callable[..., tuple[int, str]]
@@ -35,7 +41,7 @@ def test_each_run_leaves_a_file_and_the_commands_tell_the_same(
     collector = tmp_path_factory.mktemp("collector")
     monkeypatch.setenv(METRICS_FOLDER[0], str(collector))
     assert slotfeed("feed", "--at", AT)[0] == 0
-    [file] = collector.iterdir()
+    [file] = collector.glob("*.prom")
     assert file.name == f"slotfeed-{place.community.community.simulation_uuid}.prom"
     name = "LV1.111 community"
     left = read(file.read_text())
@@ -126,3 +132,40 @@ def test_an_address_that_is_none_is_told(listen: str, slotfeed: Command, tmp_pat
     status, told = slotfeed("metrics", "serve", tmp_path, "--listen", listen)
     assert status == 1
     assert f"'{listen}' is no address" in told
+
+
+def test_who_reads_later_writes_later(
+    tmp_path: Path, sqlite_store: Store, monkeypatch: pytest.MonkeyPatch, noon: datetime
+) -> None:
+    """Runs that end at once: were the first to read the last to write, counters in the file would fall."""
+    first_reads, go_on, second_reads = threading.Event(), threading.Event(), threading.Event()
+    order: list[str] = []
+
+    def read(*_: object, **__: object) -> list[Sample]:
+        name = threading.current_thread().name
+        order.append(f"{name} reads")
+        if name == "second":
+            second_reads.set()
+            return [sample("up", 2)]
+        first_reads.set()
+        assert go_on.wait(30)
+        return [sample("up", 1)]
+
+    monkeypatch.setattr(textfile, "read_figures", read)
+    monkeypatch.setenv(METRICS_FOLDER[0], str(tmp_path))
+    community, secrets = small_community("rest"), Secrets(tmp_path)
+
+    def leave() -> None:
+        textfile.leave_textfile(sqlite_store, community, tmp_path, secrets, now=noon)
+
+    threads = [threading.Thread(target=leave, name=name) for name in ("first", "second")]
+    threads[0].start()
+    assert first_reads.wait(30)
+    threads[1].start()
+    # It waits for the first; without the lock it would read at once.
+    assert not second_reads.wait(0.3)
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert order == ["first reads", "second reads"]
+    assert 'slotfeed_up{community="Small"} 2.0' in (tmp_path / textfile.file_name(community)).read_text()
