@@ -1,6 +1,7 @@
 """The dead man's switch: its address is its key."""
 
 import logging
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +25,7 @@ def run_with(url: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
         community=small_community("rest"),
         problems=[],
         stop=Stop(),
+        stage=lambda _: nullcontext(),
     )
 
 
