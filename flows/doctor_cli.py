@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,7 @@ def doctor(community: File = Path("community.yaml"), as_json: AsJson = False) ->
     from flows.doctor_prefect import look_at_prefect
 
     async def look() -> list[Look]:
-        return [*await examine(community), *await look_at_prefect()]
+        return [*await examine(community), *await look_at_prefect(slot_length=_slot_length(community))]
 
     looks = asyncio.run(look())
     if as_json:
@@ -40,3 +41,14 @@ def doctor(community: File = Path("community.yaml"), as_json: AsJson = False) ->
         screens.out.print(f"[bold]{told}[/]")
     if any(one.found is Found.FAULT for one in looks):
         raise typer.Exit(1)
+
+
+def _slot_length(community: Path) -> timedelta:
+    """The community's; the exchange's own where its file is at fault, which is told by then."""
+    from pipelines.check import read_community
+    from pipelines.errors import SlotfeedError
+
+    try:
+        return read_community(community).slot_length
+    except SlotfeedError:
+        return timedelta(minutes=15)

@@ -28,7 +28,7 @@ SEVERAL = 12
 """Runs of a schedule that are looked at."""
 
 
-async def look_at_prefect(*, slot_length: timedelta = timedelta(minutes=15)) -> list[Look]:
+async def look_at_prefect(*, slot_length: timedelta) -> list[Look]:
     """What is at the server that this environment names; `slot_length` is of the community's market."""
     url = PREFECT_API_URL.value()
     if not url:
@@ -60,18 +60,22 @@ async def look_at_feeds(found: Sequence[DeploymentResponse], *, slot_length: tim
         found: deployments; those that are paused count for nothing.
         slot_length: of the market.
     """
-    feeds = [one for one in found if (one.entrypoint or "").endswith("feed.py:feed") and _active(one)]
+    feeds = [one for one in found if _does(one, "feed") and _active(one)]
     looks: list[Look] = []
     for one in feeds:
         gap = await _smallest_gap(one)
         if gap is not None and gap < slot_length:
             told = f"{one.name} runs every {gap}, and a slot lasts {slot_length}: nothing is sent twice, but it costs"
             looks.append(_notice(told, "Set its schedule to one run a slot"))
-    communities = {str(one.parameters.get("community", "community.yaml")) for one in feeds}
-    for community in sorted(communities):
-        own = [one for one in feeds if str(one.parameters.get("community", "community.yaml")) == community]
-        looks += _shares_of(community, own)
+    for community in sorted({_fed_by(one) for one in feeds}):
+        looks += _shares_of(community, [one for one in feeds if _fed_by(one) == community])
     return looks
+
+
+def _fed_by(feed: DeploymentResponse) -> str:
+    """The community file, or the files of a fleet."""
+    files = feed.parameters.get("communities") or [feed.parameters.get("community", "community.yaml")]
+    return ", ".join(map(str, files))
 
 
 def _shares_of(community: str, feeds: Sequence[DeploymentResponse]) -> Iterator[Look]:

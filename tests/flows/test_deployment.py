@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from pipelines.settings import DEAD_MANS_SWITCH
 from pipelines.store import RunRow, SubmissionRow
 
 ROOT = Path(__file__).parents[2]
+SLOT = timedelta(minutes=15)
 Place = Any
 Command = Callable[..., tuple[int, str]]
 
@@ -98,7 +99,7 @@ def wait_for(requests: list[dict[str, str]], path: str) -> dict[str, str]:
 
 def doctor_on(server: PrefectServer) -> str:
     async def look() -> str:
-        return "\n".join(look.told for look in await look_at_prefect())
+        return "\n".join(look.told for look in await look_at_prefect(slot_length=SLOT))
 
     with server.in_use():
         return asyncio.run(look())

@@ -11,7 +11,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 
 from flows.doctor import Found
 from flows.doctor_prefect import look_at_feeds
-from flows.fleet_deployments import shares_yaml
+from flows.fleet_deployments import fleet_yaml, shares_yaml
 
 SLOT = timedelta(minutes=15)
 
@@ -84,3 +84,10 @@ def test_a_schedule_finer_than_the_slot_is_told(schedule: dict[str, Any]) -> Non
     [(found, words)] = told(deployment(entry))
     assert found is Found.NOTICE
     assert words.startswith("feed runs every 0:05:00, and a slot lasts 0:15:00")
+
+
+def test_a_fleet_whose_second_share_nobody_carries() -> None:
+    entries = yaml.safe_load(fleet_yaml(["a/*.yaml"], shares=2))["deployments"]
+    assert told(*map(deployment, entries)) == []
+    left = [one for one in entries if one["name"] != "fleet-feed-2-of-2"]
+    assert told(*map(deployment, left)) == [(Found.FAULT, "nobody feeds share 2/2 of a/*.yaml")]
