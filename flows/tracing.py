@@ -86,11 +86,12 @@ def _provider(exporter: str) -> Any:  # noqa: ANN401 - the SDK may be absent
         SimpleSpanProcessor,
     )
 
-    # What the environment names goes over this.
+    from flows.discreet_spans import DiscreetExporter  # noqa: PLC0415 - needs the extra
+
     resource = Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME") or "slotfeed"})
     provider = TracerProvider(resource=resource)
     if exporter == "console":
-        provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(out=sys.stderr)))
+        provider.add_span_processor(SimpleSpanProcessor(DiscreetExporter(ConsoleSpanExporter(out=sys.stderr))))
         return provider
     if exporter != "otlp":
         raise ValueError(f"OTEL_TRACES_EXPORTER is '{exporter}'; known: otlp, console, none")
@@ -100,7 +101,7 @@ def _provider(exporter: str) -> Any:  # noqa: ANN401 - the SDK may be absent
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - an extra
 
     patience_s = None if any(os.environ.get(name) for name in PATIENCE) else PATIENCE_S
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=patience_s)))
+    provider.add_span_processor(BatchSpanProcessor(DiscreetExporter(OTLPSpanExporter(timeout=patience_s))))
     return provider
 
 

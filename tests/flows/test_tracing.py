@@ -18,6 +18,7 @@ from opentelemetry.trace import StatusCode, format_trace_id
 from sqlalchemy import select
 
 from flows import tracing
+from flows.discreet_spans import DiscreetExporter
 from flows.tracing import start_tracing, wanted
 from pipelines import traced
 from pipelines.store import RunRow, table_of
@@ -102,6 +103,28 @@ def test_an_error_leaves_its_kind_and_not_its_words(spans: InMemorySpanExporter)
     assert (inner.status.status_code, inner.status.description) == (StatusCode.ERROR, "ValueError")
     assert (outer.name, outer.status.description) == ("outer", "ValueError")
     assert "Smith" not in inner.to_json() + outer.to_json()
+
+
+def test_prefects_own_spans_leave_without_the_words_of_errors() -> None:
+    kept = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(DiscreetExporter(kept)))
+    with provider.get_tracer("prefect").start_as_current_span("deliver-2c1") as outer:
+        outer.set_attribute("prefect.run.type", "task")
+        outer.record_exception(ValueError("the reading of Mrs Smith"))
+        outer.add_event("Failed", {"prefect.state.message": "the reading of Mrs Smith"})
+        outer.set_status(StatusCode.ERROR, "the reading of Mrs Smith")
+        with provider.get_tracer("slotfeed").start_as_current_span("deliver") as inner:
+            inner.set_status(StatusCode.ERROR, "ExchangeUnavailable")
+    provider.shutdown()
+    ours, prefects = kept.get_finished_spans()
+    assert (ours.name, ours.status.description) == ("deliver", "ExchangeUnavailable")
+    assert tree((ours, prefects)) == [("deliver", "deliver-2c1"), ("deliver-2c1", "")]
+    assert (prefects.status.status_code, dict(prefects.attributes or {})) == (
+        StatusCode.ERROR,
+        {"prefect.run.type": "task"},
+    )
+    assert "Smith" not in prefects.to_json()
 
 
 def test_a_function_takes_its_span_into_other_threads(spans: InMemorySpanExporter) -> None:
