@@ -30,6 +30,7 @@ from flows.opened import closing_stores, open_community
 from flows.profiles_cli import profiles
 from flows.quality_cli import checks, findings, quality
 from flows.reconcile_cli import reconcile
+from flows.retention_cli import backup, retention
 from flows.sandbox_cli import sandbox
 from flows.sources_cli import sources
 from flows.status_cli import status
@@ -65,6 +66,8 @@ app.add_typer(assets, name="assets")
 app.add_typer(grid_fees, name="grid-fees")
 app.add_typer(archive, name="archive")
 app.add_typer(metrics, name="metrics")
+app.add_typer(retention, name="retention")
+app.command()(backup)
 
 File = Annotated[
     Path, typer.Option("--community", "-c", envvar="SLOTFEED_COMMUNITY", help="The community file.", show_default=True)

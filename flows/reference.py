@@ -139,7 +139,7 @@ def _plain(value: object) -> str:
 def _said(model: type[BaseModel]) -> dict[str, str]:
     """Key in the file -> what stands below its field in the source, of the model and those it is made from."""
     said: dict[str, str] = {}
-    for base in reversed([base for base in model.__mro__ if issubclass(base, Strict)]):
+    for base in reversed([base for base in model.__mro__ if issubclass(base, BaseModel) and base is not BaseModel]):
         [declared] = ast.parse(inspect.getsource(base)).body
         inside = declared.body if isinstance(declared, ast.ClassDef) else []
         for pair in pairwise(inside):

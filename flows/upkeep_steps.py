@@ -1,5 +1,6 @@
-"""The steps beside the energy's path: a grid operator's fees, and keeping the exchange's results."""
+"""The steps beside the energy's path: a grid operator's fees, keeping the exchange's results, and old rows."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import date, datetime
@@ -13,6 +14,8 @@ from pipelines.exchange.addresses import aggregator_url, asset_url
 from pipelines.exchange.grid import Hears
 from pipelines.exchange.listener import open_listener
 from pipelines.fees import FeesSummary, apply_fees
+from pipelines.retention import RetentionSummary, age
+from pipelines.store.aged import aged_folder
 
 CONNECT_S = 5.0
 """How long a websocket is waited for before the first post; ours. Without it, the reply to the post has to do."""
@@ -46,6 +49,22 @@ async def archive(run: Run, *, start: date | None = None) -> ArchiveSummary:
         )
     run.note("archive", report)
     run.problems += report.problems
+    return report
+
+
+@step
+async def retention(run: Run) -> RetentionSummary:
+    """Move rows that are older than the community file says into files."""
+    report = await asyncio.to_thread(
+        age,
+        run.store,
+        run.community.retention,
+        root=aged_folder(run.community, run.folder),
+        now=run.now,
+        run_id=run.run_id,
+        stopped=lambda: run.stop.first is not None,
+    )
+    run.note("retention", report)
     return report
 
 

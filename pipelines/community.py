@@ -26,6 +26,7 @@ from pydantic import (
 from expectations.names import Check, Severity
 from expectations.thresholds import THRESHOLDS, Limit, Setting, resolve
 from pipelines.frames import Kind, Quality
+from pipelines.retention_section import RetentionSection
 
 ENERGY_WH = {"Wh": 1.0, "kWh": 1e3, "MWh": 1e6}
 """Energy units of registers and intervals, in Wh."""
@@ -477,6 +478,7 @@ class Community(Strict):
     quality: QualitySection = QualitySection()
     reconcile: ReconcileSection = ReconcileSection()
     watch: WatchSection = WatchSection()
+    retention: RetentionSection = RetentionSection()
 
     archive: Name = "archive"
     """Folder of the exchange's results that are kept beyond its 90 days, beside the file."""

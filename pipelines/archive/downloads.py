@@ -16,10 +16,10 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from pipelines.archive.files import CHUNK, slotfeed_version, sole_writer, write_whole
 from pipelines.archive.manifest import Download, read_manifest, write_manifest
 from pipelines.archive.statistics import STATISTICS, statistics_frame
 from pipelines.errors import TerminalError
+from pipelines.whole_files import CHUNK, slotfeed_version, sole_writer, write_whole
 
 __all__ = ["STATISTICS", "add_download"]
 

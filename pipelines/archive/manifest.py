@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from pipelines.archive.files import write_whole
 from pipelines.errors import TerminalError
+from pipelines.whole_files import write_whole
 
 NAME = "manifest.json"
 FORMAT = 1

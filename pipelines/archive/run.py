@@ -12,12 +12,12 @@ from polars.exceptions import PolarsError
 from sqlalchemy import select
 
 from pipelines.archive.days import DAY, MISSING_SHOWN, RESULTS, LiveAsset, day_results, first_instant, stretches
-from pipelines.archive.files import sha256_of, slotfeed_version, sole_writer, write_whole
 from pipelines.archive.manifest import Day, Manifest, day_file, read_manifest, write_manifest
 from pipelines.community import Community
 from pipelines.exchange.client import ExchangeClient
 from pipelines.exchange.results import LONGEST_WINDOW, History, read_history
 from pipelines.store import AssetRow, Store, table_of
+from pipelines.whole_files import sha256_of, slotfeed_version, sole_writer, write_whole
 
 SETTLING = timedelta(days=1)
 """A day is fetched when it has been over this long; ours."""

@@ -9,8 +9,8 @@ from polars.exceptions import PolarsError
 
 from pipelines.archive.days import RESULTS
 from pipelines.archive.downloads import STATISTICS
-from pipelines.archive.files import UNFINISHED, sha256_of
 from pipelines.archive.manifest import Day, Manifest, read_manifest
+from pipelines.whole_files import UNFINISHED, sha256_of
 
 AGAIN = "Delete it and run `slotfeed archive run`: the exchange has its results for 90 days; else take it from a backup"
 ADD_AGAIN = "Take it from a backup, or delete it and add the download again"

@@ -14,6 +14,8 @@ from pipelines.collect.revisions import STORED, fresh_readings, overtaken, witho
 from pipelines.collect.source import FUTURE, Fetch
 from pipelines.frames import INSTANT
 from pipelines.store import Cursor, ReadingRow, Store, Verdict, insert_rows, read_frame, upsert_rows
+from pipelines.store.aged import bring_back
+from pipelines.store.aged_tables import QUARANTINE, READINGS
 
 NEARBY = timedelta(days=2)
 
@@ -71,6 +73,10 @@ def keep(
             # Readings without a stamp have no unique key: a second worker waits and then finds them stored.
             lock = zlib.crc32(f"collect {fetch.source}".encode())
             connection.execute(select(func.pg_advisory_xact_lock(lock)))
+        streams = readings["stream_id"].unique().to_list()
+        for first, last in _runs_of_days(readings["ts"]):
+            # What aged out of these days is a part of what they are judged and counted by.
+            bring_back(connection, start=first, end=last, series={READINGS: streams, QUARANTINE: streams})
         stored = _stored(connection, readings)
         if yielding:
             readings = without_idle_substitutes(readings, stored)

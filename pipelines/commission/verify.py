@@ -16,6 +16,7 @@ from pipelines.errors import TerminalError
 from pipelines.report.times import local_text
 from pipelines.report.words import counted
 from pipelines.store import Store
+from pipelines.store.aged import looking_back
 
 BIGGEST = 20_000_000
 """Bytes; a certificate of two weeks has a tenth of a million."""
@@ -59,6 +60,7 @@ def verify(store: Store, path: Path) -> list[Verified]:
         same = kept.document == document
         told = "the database has it, word for word" if same else _other(kept.document, document)
         found.append(Verified(what="issued here", good=same, told=told))
+    with looking_back(store, start=kept.period_start, end=kept.period_end) as connection:
         now = compared_rows(connection, kept.asset_id, kept.period_start, kept.period_end)
     hashed = digest_of(kept.asset_id, now) == kept.digest
     told = f"{counted(len(now), 'slot')} of the period have the same hash" if hashed else _changed(rows, now)

@@ -1,7 +1,7 @@
 """The door of `convert`: new readings in the store become slots, and slots what must be sent."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -21,6 +21,8 @@ from pipelines.convert.window import CHUNK, load_readings, oldest_unslotted, tou
 from pipelines.frames import SLOT_ENERGY, Quality
 from pipelines.slots import Abilities, slot_floor
 from pipelines.store import USABLE, ReadingRow, SlotEnergyRow, Store, insert_rows
+from pipelines.store import aged_tables as aged
+from pipelines.store.aged import bring_back
 from pipelines.traced import span
 
 ASSETS_AT_ONCE = 2_000
@@ -100,6 +102,7 @@ def _convert_chunk(
     """New slot versions of one chunk, written; the readings marked. `live`: silences count, not only gaps."""
     streams = touched_streams(connection, community, until=until)
     stretches = touched_slots(community, streams)
+    _bring_back(connection, community, stretches)
     readings = load_readings(connection, stretches)
     counts = pl.LazyFrame(
         {"asset_id": [a.asset_id for a in community.assets], "streams": [len(a.streams) for a in community.assets]}
@@ -123,6 +126,18 @@ def _convert_chunk(
     chunk = Chunk(stretches=stretches, readings=readings, computed=computed, streams=streams)
     stamp = {"created_at": now, "run_id": run_id}
     return _write_slots(connection, community, chunk, live=live, now=now, stamp=stamp)
+
+
+def _bring_back(connection: Connection, community: Community, stretches: pl.DataFrame) -> None:
+    """What aged out of the stretches and the weeks around: a slot's versions and its other readings count again."""
+    if stretches.is_empty():
+        return
+    start, end = stretches.select(pl.col("first").min(), pl.col("end").max()).row(0)
+    streams, assets = (stretches[name].unique().to_list() for name in ("stream_id", "asset_id"))
+    bring_back(connection, start=start, end=end, series={aged.READINGS: streams, aged.QUARANTINE: streams})
+    reach = timedelta(weeks=community.estimation.like_day_weeks, days=community.estimation.longest_days)
+    slots = {aged.SLOT_ENERGY: assets, aged.SUBMISSIONS: assets}
+    bring_back(connection, start=start - reach, end=end + reach, series=slots)
 
 
 def _newest(readings: pl.DataFrame) -> datetime | None:

@@ -20,6 +20,8 @@ from pipelines.errors import ConfigurationError, Issue
 from pipelines.frames import Quality
 from pipelines.slots import slots_between
 from pipelines.store import SlotEnergyRow, Store, table_of
+from pipelines.store.aged import looking_back
+from pipelines.store.aged_tables import SLOT_ENERGY
 
 USABLE = (Quality.MEASURED, Quality.SUBSTITUTED, Quality.ESTIMATED)
 """Qualities of slots that a profile may hold."""
@@ -120,7 +122,7 @@ def export_profiles(
     issues: list[Issue] = []
     files: list[tuple[Written, str]] = []
     paths = [output] if as_file else [output / name for name in file_names(assets, unit)]
-    with store.reading() as connection:
+    with looking_back(store, start=start, end=end, kinds=[SLOT_ENERGY]) as connection:
         for asset, path in zip(assets, paths, strict=True):
             energies = _energies(connection, asset, start, end)
             missing = _missing(energies, start, end, length)

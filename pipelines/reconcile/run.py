@@ -14,6 +14,7 @@ from pipelines.reconcile.evidence import EVIDENCE, Sides
 from pipelines.reconcile.profiles import DAYS
 from pipelines.reconcile.repair.compared import oldest_awaited
 from pipelines.reconcile.standing import (
+    FURTHEST,
     close_agreeing,
     confirm,
     keep_read_back,
@@ -24,6 +25,8 @@ from pipelines.reconcile.standing import (
 )
 from pipelines.slots import slot_floor
 from pipelines.store import Store
+from pipelines.store.aged import bring_back
+from pipelines.store.aged_tables import DISCREPANCIES, EXCHANGE_ENERGY, SLOT_ENERGY, SUBMISSIONS
 
 PROFILED = 200
 """So many suspects are compared with their earlier days. Ours: what befalls more at once shows in these."""
@@ -108,6 +111,12 @@ def compare(
         now: by the exchange's clock.
         run_id: written on each row.
     """
+    if start < now - FURTHEST:
+        # What follows is written beside what stood: rows that aged out must stand again.
+        assets = [asset.asset_id for asset in community.assets]
+        with store.writing() as connection:
+            kinds = (SLOT_ENERGY, SUBMISSIONS, EXCHANGE_ENERGY, DISCREPANCIES)
+            bring_back(connection, start=start - timedelta(days=DAYS), end=end, series=dict.fromkeys(kinds, assets))
     with store.reading() as connection:
         sides = Sides(connection=connection, community=community, read=read)
         pairs = sides.window(start, end)

@@ -34,6 +34,7 @@ from pipelines.report.status import status as status_of
 from pipelines.report.trend_charts import trend_charts, trend_frames
 from pipelines.slots import slot_floor
 from pipelines.store import Store
+from pipelines.store.aged import looking_back
 
 RELEASE, DISCARD = "quarantine release", "quarantine discard"
 """Commands that decide about a quarantined reading, followed by the row's number."""
@@ -79,7 +80,7 @@ def write_report(
     """
     if docs is None and (path.parent / DATA_DOCS).is_file():
         docs = DATA_DOCS
-    with store.reading() as connection:
+    with looking_back(store, start=start, end=end) as connection:
         status = status_of(store, community, start=start, end=end, now=now)
         view = _View(connection=connection, community=community, status=status, start=start, end=end, now=now)
         words = {check.value: fault for check, fault in FAULTS.items()}

@@ -1,5 +1,6 @@
 """slotfeed's own database: what was read, judged, converted, sent and found."""
 
+from pipelines.store.aged_tables import AgedPartRow
 from pipelines.store.bulk import CHUNK, insert_rows, read_frame, table_of, upsert_rows
 from pipelines.store.commission_tables import CertificateRow, CommissionChangeRow
 from pipelines.store.engine import Store, open_store
@@ -28,6 +29,7 @@ __all__ = [
     "CHUNK",
     "USABLE",
     "AccountRow",
+    "AgedPartRow",
     "AssetRow",
     "CertificateRow",
     "CommissionChangeRow",

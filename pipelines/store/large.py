@@ -99,13 +99,18 @@ def beside(
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SET LOCAL work_mem = '{WORK_MIB}MB'")
     connection.exec_driver_sql(f"CREATE TEMP TABLE {name} AS SELECT {columns} FROM {table.name} WHERE 1 = 0")  # noqa: S608
+    lay_down(connection, name, frame)
+    yield Table(name, MetaData(), *(Column(one, table.c[theirs].type) for one, theirs in like.items()))
+    connection.exec_driver_sql(f"DROP TABLE {name}")
+
+
+def lay_down(connection: Connection, name: str, frame: pl.DataFrame) -> None:
+    """Write the frame into a temporary table that has its columns."""
     if connection.dialect.name == "postgresql":
         _copy_in(connection, name, frame)
         connection.exec_driver_sql(f"ANALYZE {name}")
     else:
         _insert(connection, name, frame)
-    yield Table(name, MetaData(), *(Column(one, table.c[theirs].type) for one, theirs in like.items()))
-    connection.exec_driver_sql(f"DROP TABLE {name}")
 
 
 def _fetched(connection: Connection, query: Select[Any], stored: pl.Schema, _: pl.Schema) -> Iterator[pl.DataFrame]:

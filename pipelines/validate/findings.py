@@ -11,6 +11,8 @@ from sqlmodel import col
 
 from pipelines.frames import INSTANT, conform
 from pipelines.store import CHUNK, FindingRow, Store, read_frame, table_of
+from pipelines.store import aged_tables as aged
+from pipelines.store.aged import looking_back
 
 FINDINGS = pl.Schema(
     {
@@ -100,7 +102,7 @@ def list_findings(
         query = query.where(table.c.severity.in_(severities))
     if not closed:
         query = query.where(table.c.closed_at.is_(None))
-    with store.reading() as connection:
+    with looking_back(store, start=None, end=None, kinds=[aged.FINDINGS]) as connection:
         return read_frame(connection, query.limit(limit), LISTED)
 
 

@@ -19,6 +19,8 @@ from expectations.limits import UNIT_OF_KIND
 from pipelines.errors import TerminalError
 from pipelines.frames import INSTANT, Kind
 from pipelines.store import CHUNK, USABLE, ReadingRow, Store, Verdict, read_frame
+from pipelines.store.aged import looking_back
+from pipelines.store.aged_tables import QUARANTINE
 from pipelines.validate.findings import close_reading_findings
 from pipelines.validate.rows import take_turn, write_verdict
 
@@ -66,7 +68,7 @@ def list_quarantined(store: Store, *, limit: int, stream_prefixes: Sequence[str]
     if stream_prefixes:
         # Not LIKE: SQLite's takes capitals for small letters.
         query = query.where(or_(*(func.substr(stream_id, 1, len(prefix)) == prefix for prefix in stream_prefixes)))
-    with store.reading() as connection:
+    with looking_back(store, start=None, end=None, kinds=[QUARANTINE]) as connection:
         return read_frame(connection, query, QUARANTINED)
 
 
@@ -146,7 +148,10 @@ def _undecided(connection: Connection, ids: Sequence[int], *, step: str) -> list
     for some in _chunks(ids):
         rows += connection.execute(select(*columns).where(col(ReadingRow.id).in_(some))).mappings()
     unknown = set(ids) - {row["id"] for row in rows}
-    faults = [f"reading {number}: there is none" for number in sorted(unknown)]
+    faults = [
+        f"reading {number}: there is none; if it has aged out, `slotfeed retention restore` brings it back"
+        for number in sorted(unknown)
+    ]
     faults += [f"{_name(row)}: is {row['verdict']}, not quarantined" for row in rows if row["verdict"] not in UNDECIDED]
     if faults:
         raise TerminalError(f"{step}: nothing was changed; {'; '.join(faults)}")

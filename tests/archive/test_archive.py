@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from pipelines.archive import ArchiveSummary, Manifest, archive_folder, keep_results, verify
-from pipelines.archive.files import sole_writer
+from pipelines.whole_files import sole_writer
 from pipelines.archive.manifest import read_manifest
 from pipelines.errors import TerminalError
 
@@ -220,7 +220,7 @@ async def test_verify_names_what_is_wrong(world: World, tmp_path: Path) -> None:
 
 async def test_a_damaged_manifest_and_a_second_run_are_told(world: World, tmp_path: Path) -> None:
     world.clock.set(NOON + 2 * DAY)
-    with sole_writer(root(tmp_path)), pytest.raises(TerminalError, match="another run works in the archive"):
+    with sole_writer(root(tmp_path)), pytest.raises(TerminalError, match="another run works in the folder"):
         await run(world, tmp_path)
     (root(tmp_path) / "manifest.json").write_text('{"simulation": 1')
     with pytest.raises(TerminalError, match="is damaged"):

@@ -137,6 +137,7 @@ def test_deployed_feed_run_by_a_worker_reaches_the_exchange(
                     "commission",
                     "listen",
                     "quality",
+                    "retention",
                     "watch",
                 }
             )

@@ -12,8 +12,10 @@ from expectations.names import Suite
 from pipelines.community import Community
 from pipelines.day_types import with_local_days
 from pipelines.store import QualityDayRow, Store, upsert_rows
+from pipelines.store import aged_tables as aged
+from pipelines.store.aged import bring_back, looking_back
 from pipelines.validate.days import reading
-from pipelines.validate.days.calendar import Days, last_finished_day
+from pipelines.validate.days.calendar import HISTORY, Days, last_finished_day
 from pipelines.validate.days.figures import day_rows
 from pipelines.validate.days.outcomes import findings
 from pipelines.validate.days.prepared import Prepared, prepared_parts
@@ -109,7 +111,8 @@ def docs_frames(
     Yields:
         Suite -> prepared frame of some assets, with more than the columns that the suite's module names.
     """
-    with store.reading() as connection:
+    start, end = days.bounds(community.community.time_zone)
+    with looking_back(store, start=start - HISTORY, end=end) as connection:
         for part in prepared_parts(connection, community, days, now=now, at_once=at_once):
             yield {Suite.SLOT_ENERGY: part.slots, Suite.EXCHANGE_MATCH: part.exchange}
 
@@ -137,7 +140,10 @@ def _judge(store: Store, community: Community, days: Days, *, now: datetime, run
     start, end = days.bounds(community.community.time_zone)
     found, figures, open_before = [FINDINGS.to_frame()], [], [reading.OPEN.to_frame()]
     slots = compared = 0
-    with store.reading() as connection:
+    with store.writing() as connection:
+        # Findings that aged out are closed or found again, not doubled.
+        bring_back(connection, start=start, end=end, series={aged.FINDINGS: None})
+    with looking_back(store, start=start - HISTORY, end=end) as connection:
         for part in prepared_parts(connection, community, days, now=now):
             broken = _findings(part, run_id=run_id)
             found.append(broken.select(FINDINGS.names()))

@@ -1,4 +1,4 @@
-"""The archive's files: whole or not there, whatever happens, and changed by one process at a time."""
+"""Files that are kept: whole or not there, whatever happens, and changed by one process at a time."""
 
 import contextlib
 import fcntl
@@ -35,7 +35,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> str:
         _flush_folder(path.parent)
     except OSError as error:
         raise TerminalError(
-            f"the archive's file {path} can't be written ({error.strerror or error}); "
+            f"the file {path} can't be written ({error.strerror or error}); "
             "see to the folder's rights and to free space"
         ) from error
     return digest
@@ -61,12 +61,12 @@ def sole_writer(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = (folder / ".lock").open("wb")
     except OSError as error:
-        raise TerminalError(f"the archive's folder {folder} can't be used: {error.strerror or error}") from error
+        raise TerminalError(f"the folder {folder} can't be used: {error.strerror or error}") from error
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise TerminalError(f"another run works in the archive {folder}; try again when it has ended") from error
+            raise TerminalError(f"another run works in the folder {folder}; try again when it has ended") from error
         yield
 
 
