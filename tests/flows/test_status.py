@@ -1,6 +1,7 @@
 """`slotfeed status`: the answer first, on one screen, for one community and for many."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,13 @@ from pipelines.metrics.overview import LastRun, Level, Matter, Overview
 from tests.flows.places import FIRST_RUN, SLOT, Place
 
 Command = Callable[..., tuple[int, str]]
+
+
+def documented_keys() -> set[str]:
+    """First column of the table of `--json`."""
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    rows = page.split("| key of `--json` | |\n|---|---|\n")[1].split("\n\n")[0].splitlines()
+    return {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}
 
 
 def at(moment: datetime) -> str:
@@ -60,6 +68,7 @@ def test_the_first_line_says_whether_to_act_and_the_rest_where_it_stands(place: 
     assert document["delivery"]["slot"] == "2016-10-30T00:15:00Z"
     assert (document["delivery"]["live"], document["delivery"]["taken"]) == (36, 0)
     assert document["submissions"]["forecast"]["confirmed"] == 36
+    assert set(document) == documented_keys() - {"communities"}
 
     # Many: what can't be read stands first and is no matter to the others.
     (place.folder / "broken.yaml").write_text("community: [")
@@ -75,6 +84,7 @@ def test_the_first_line_says_whether_to_act_and_the_rest_where_it_stands(place: 
         "broken.yaml": "act",
         "community.yaml": "fine",
     }
+    assert set(found) == {"schema", "act", "at", "communities"}
 
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
