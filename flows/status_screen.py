@@ -212,7 +212,9 @@ def _at(found: Overview, clock: _Clock, source: str) -> str:
 def _run(run: LastRun | None, clock: _Clock) -> str:
     if run is None:
         return "never"
-    return f"{run.outcome}, {clock.time(run.logical_time)} ({clock.ago(run.logical_time)}), took {run.seconds:,.1f} s"
+    share = "" if run.share == "1/1" else f"share {run.share}: "
+    when = f"{clock.time(run.logical_time)} ({clock.ago(run.logical_time)})"
+    return f"{share}{run.outcome}, {when}, took {run.seconds:,.1f} s"
 
 
 def _waiting(found: Overview) -> float:

@@ -109,9 +109,13 @@ FAMILIES: Mapping[str, Family] = {
         _counter("runs", "Runs that have ended", "flow", "outcome"),
         _histogram("run_duration_seconds", "How long runs' steps took together", "flow"),
         _counter("stage_seconds", "Time spent in a step of the flow", "flow", "stage"),
-        _gauge("last_stage_duration_seconds", "How long the step took in the flow's last run", "flow", "stage"),
-        _gauge("last_run_timestamp_seconds", "When the flow's last run ended, however it did", "flow"),
-        _gauge("last_success_timestamp_seconds", "When a run of the flow last ended without a problem", "flow"),
+        _gauge(
+            "last_stage_duration_seconds", "How long the step took in the flow's last run", "flow", "share", "stage"
+        ),
+        _gauge("last_run_timestamp_seconds", "When the flow's last run ended, however it did", "flow", "share"),
+        _gauge(
+            "last_success_timestamp_seconds", "When a run of the flow last ended without a problem", "flow", "share"
+        ),
         # What the watch sees.
         _gauge("incidents_open", "Incidents of the watch that stand, by alarm", "alarm"),
         _gauge(

@@ -7,13 +7,14 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
 from pipelines.community import Community
 from pipelines.metrics.run import gather
+from pipelines.metrics.runs import last_runs
 from pipelines.metrics.sample import Sample
 from pipelines.slots import slot_floor
-from pipelines.store import RunRow, Store, table_of
+from pipelines.store import Store
 from pipelines.watch import Alarm, Incident, Kind, seen_in_store, standing
 
 UNWATCHED_AFTER = timedelta(hours=1)
@@ -68,6 +69,9 @@ class LastRun:
     """How a flow ran last."""
 
     flow: str
+    share: str
+    """Of the community that it carried; 1/1 is all."""
+
     outcome: str
     started_at: datetime
     logical_time: datetime
@@ -140,7 +144,12 @@ class Overview:
                 "coverage": self.figures.get(("coverage_ratio",)),
             },
             "runs": {
-                flow: {"outcome": run.outcome, "started_at": _told(run.started_at), "seconds": run.seconds}
+                flow: {
+                    "outcome": run.outcome,
+                    "share": run.share,
+                    "started_at": _told(run.started_at),
+                    "seconds": run.seconds,
+                }
                 for flow, run in self.runs.items()
             },
         }
@@ -225,32 +234,20 @@ def _look(name: str, told: str, remedy: str) -> Matter:
 
 
 def _last_runs(connection: Connection) -> dict[str, LastRun]:
-    """Each flow's newest run that has ended; what runs at this moment says nothing yet."""
-    row = table_of(RunRow).c
-    newest = (
-        select(row.command, func.max(row.started_at).label("at"))
-        .where(row.finished_at.is_not(None))
-        .group_by(row.command)
-        .subquery()
-    )
-    query = (
-        select(row.command, row.outcome, row.started_at, row.logical_time, row.summary)
-        .join(newest, (newest.c.command == row.command) & (newest.c.at == row.started_at))
-        .where(row.finished_at.is_not(None))
-        .order_by(row.command)
-    )
-    return {
-        one.command: LastRun(
+    """Each flow's last run; where workers carry shares, that of the share which ran longest ago."""
+    found: dict[str, LastRun] = {}
+    for one in sorted(last_runs(connection), key=lambda run: run.logical_time, reverse=True):
+        problems = tuple(one.summary.get("problems", ()))
+        found[one.command] = LastRun(
             flow=one.command,
+            share=one.share,
             outcome=one.outcome,
             started_at=one.started_at,
             logical_time=one.logical_time,
             seconds=round(sum(one.summary.get("stages_s", {}).values()), 1),
-            problems=tuple(one.summary.get("problems", ()))
-            or ((one.summary["error"],) if "error" in one.summary else ()),
+            problems=problems or ((one.summary["error"],) if "error" in one.summary else ()),
         )
-        for one in connection.execute(query)
-    }
+    return dict(sorted(found.items()))
 
 
 def _told(at: datetime | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -25,28 +26,68 @@ WATCH = "watch"
 
 
 def of_runs(connection: Connection) -> Iterator[Sample]:
-    """When each flow ran last, when last without a problem, and how long its steps took."""
+    """When each flow ran last, when last without a problem, and how long its steps took; of each share by itself."""
+    last = last_runs(connection)
+    for run in last:
+        yield instant("last_run_timestamp_seconds", run.finished_at, run.command, run.share)
+        if run.succeeded_at is not None:
+            yield instant("last_success_timestamp_seconds", run.succeeded_at, run.command, run.share)
+        for stage, seconds in run.summary.get("stages_s", {}).items():
+            yield sample("last_stage_duration_seconds", seconds, run.command, run.share, stage)
+        if run.command == WATCH:
+            yield from _seen(run.summary)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """The last run of a flow, or of one share of it, that has ended."""
+
+    command: str
+    share: str
+    outcome: str
+    started_at: datetime
+    logical_time: datetime
+    finished_at: datetime
+    succeeded_at: datetime | None
+    """When one last ended without a problem."""
+
+    summary: Mapping[str, Any]
+
+
+def last_runs(connection: Connection) -> list[Ended]:
+    """Of each flow the last run; where workers carry shares, of each share that its newest run is one of.
+
+    Shares of another number are of a time when the community was parted otherwise: nobody runs them any more.
+    """
     row = table_of(RunRow).c
     query = (
-        select(row.command, row.outcome, func.max(row.finished_at), func.max(row.started_at))
+        select(row.command, row.share, row.outcome, func.max(row.started_at), func.max(row.finished_at))
         .where(row.finished_at.is_not(None))
-        .group_by(row.command, row.outcome)
+        .group_by(row.command, row.share, row.outcome)
     )
-    ended: dict[str, datetime] = {}
-    started: dict[str, datetime] = {}
-    for command, outcome, finished_at, started_at in connection.execute(query).tuples():
-        ended[command] = max(finished_at, ended.get(command, finished_at))
-        started[command] = max(started_at, started.get(command, started_at))
+    started: dict[tuple[str, str], datetime] = {}
+    succeeded: dict[tuple[str, str], datetime] = {}
+    for command, share, outcome, started_at, finished_at in connection.execute(query).tuples():
+        started[command, share] = max(started_at, started.get((command, share), started_at))
         if outcome == OK:
-            yield instant("last_success_timestamp_seconds", finished_at, command)
-    for command, at in ended.items():
-        yield instant("last_run_timestamp_seconds", at, command)
-    last = select(row.command, row.summary).where(row.command.in_(started), row.started_at.in_(started.values()))
-    for command, summary in connection.execute(last).tuples():
-        for stage, seconds in summary.get("stages_s", {}).items():
-            yield sample("last_stage_duration_seconds", seconds, command, stage)
-        if command == WATCH:
-            yield from _seen(summary)
+            succeeded[command, share] = finished_at
+    newest: dict[str, tuple[datetime, str]] = {}
+    for (command, share), at in started.items():
+        newest[command] = max((at, _parts(share)), newest.get(command, (at, _parts(share))))
+    wanted = [key for key in started if _parts(key[1]) == newest[key[0]][1]]
+    rows = select(
+        row.command, row.share, row.outcome, row.started_at, row.logical_time, row.finished_at, row.summary
+    ).where(row.finished_at.is_not(None), row.started_at.in_([started[key] for key in wanted]))
+    found = {
+        (one.command, one.share): Ended(**one._mapping, succeeded_at=succeeded.get((one.command, one.share)))  # noqa: SLF001 - SQLAlchemy's public name
+        for one in connection.execute(rows)
+        if started.get((one.command, one.share)) == one.started_at
+    }
+    return [found[key] for key in sorted(wanted)]
+
+
+def _parts(share: str) -> str:
+    return share.partition("/")[2]
 
 
 def of_totals(connection: Connection) -> Iterator[Sample]:

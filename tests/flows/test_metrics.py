@@ -51,14 +51,14 @@ def test_each_run_leaves_a_file_and_the_commands_tell_the_same(
     # A quarter hour less the two minutes that had passed: all of them between 12 and 14 minutes before the deadline.
     assert left["slotfeed_delivery_margin_seconds_bucket", name, "720"] == 0
     assert left["slotfeed_delivery_margin_seconds_bucket", name, "840"] == 36
-    assert {key[3] for key in left if key[:3] == ("slotfeed_last_stage_duration_seconds", name, "feed")} == {
+    assert {key[4] for key in left if key[:4] == ("slotfeed_last_stage_duration_seconds", name, "feed", "1/1")} == {
         "collect",
         "validate",
         "convert",
         "deliver",
     }
     assert PASSWORD not in file.read_text()
-    assert left["slotfeed_last_success_timestamp_seconds", name, "feed"] == pytest.approx(
+    assert left["slotfeed_last_success_timestamp_seconds", name, "feed", "1/1"] == pytest.approx(
         FIRST_RUN.timestamp(), abs=120
     )
 

@@ -100,7 +100,9 @@ def troubled(name: str, matters: int) -> Overview:
         remedy="Read what the exchange says of the asset, then compare its uuid with the registry " * 2,
         since=NOON - timedelta(days=3),
     )
-    run = LastRun(flow="feed", outcome="incomplete", started_at=NOON, logical_time=NOON, seconds=1e5, problems=())
+    run = LastRun(
+        flow="feed", share="100/100", outcome="incomplete", started_at=NOON, logical_time=NOON, seconds=1e5, problems=()
+    )
     figures = {
         ("assets", "true"): 100_000.0,
         ("assets", "false"): 100_000.0,

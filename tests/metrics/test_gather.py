@@ -8,6 +8,7 @@ import pytest
 
 from pipelines.community import Community
 from pipelines.metrics.exposition import as_text
+from pipelines.metrics.overview import overview
 from pipelines.metrics.run import gather
 from pipelines.metrics.sample import Sample
 from pipelines.store import (
@@ -174,9 +175,9 @@ def test_runs_and_what_the_watch_saw(store: Store, noon: datetime) -> None:
     budget = {"source": "pv", "limit": "month", "left": 40, "most": 200}
     run("watch", 10, "ok", outside={"clock_offset_s": -1.5, "budgets": [budget]})
     found = figures(store, small_community("rest"), noon + timedelta(hours=1))
-    assert found["last_success_timestamp_seconds", "feed"] == (noon + timedelta(seconds=30)).timestamp()
-    assert found["last_run_timestamp_seconds", "feed"] == (noon + timedelta(minutes=15, seconds=30)).timestamp()
-    assert {key[2]: value for key, value in found.items() if key[:2] == ("last_stage_duration_seconds", "feed")} == {
+    assert found["last_success_timestamp_seconds", "feed", "1/1"] == (noon + timedelta(seconds=30)).timestamp()
+    assert found["last_run_timestamp_seconds", "feed", "1/1"] == (noon + timedelta(minutes=15, seconds=30)).timestamp()
+    assert {key[3]: value for key, value in found.items() if key[:2] == ("last_stage_duration_seconds", "feed")} == {
         "collect": 1.25,
         "deliver": 2.5,
     }
@@ -185,6 +186,35 @@ def test_runs_and_what_the_watch_saw(store: Store, noon: datetime) -> None:
         40,
         200,
     )
+
+
+def test_of_shares_each_is_told_and_those_of_an_earlier_number_are_not(store: Store, noon: datetime) -> None:
+    def feed(share: str, minutes: int, outcome: str) -> None:
+        at = noon + timedelta(minutes=minutes)
+        run_id = start_run(store, "feed", logical_time=at, now=at, share=share)
+        finish_run(store, run_id, outcome=outcome, summary={"stages_s": {"deliver": minutes}}, now=at)
+
+    for share, minutes, outcome in (
+        ("1/1", 0, "ok"),
+        ("3/3", 15, "ok"),
+        ("1/2", 30, "ok"),
+        ("2/2", 31, "ok"),
+        ("1/2", 45, "failed"),
+    ):
+        feed(share, minutes, outcome)
+    found = figures(store, small_community("rest"), noon + timedelta(hours=1))
+    minutes = {
+        name: {key[2]: (value - noon.timestamp()) / 60 for key, value in found.items() if key[0] == name}
+        for name in ("last_run_timestamp_seconds", "last_success_timestamp_seconds")
+    }
+    assert minutes == {
+        "last_run_timestamp_seconds": {"1/2": 45, "2/2": 31},
+        "last_success_timestamp_seconds": {"1/2": 30, "2/2": 31},
+    }
+    assert found["last_stage_duration_seconds", "feed", "1/2", "deliver"] == 45
+    # The status tells of the one that is furthest behind.
+    view = overview(store, small_community("rest"), Path.cwd(), now=noon + timedelta(hours=1))
+    assert (view.runs["feed"].share, view.runs["feed"].outcome) == ("2/2", "ok")
 
 
 def test_an_empty_store_has_its_figures_too(store: Store, noon: datetime) -> None:
