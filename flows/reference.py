@@ -32,7 +32,7 @@ FILE_HEAD = """# The community file
 
 Every key of `community.yaml`, made from the program's own models by `python -m flows.reference docs`. `slotfeed init`
 writes a file to start from, and `slotfeed check` finds what is wrong with one, all at once. Unknown keys are refused.
-No secret stands in it: [README](../README.md) names the variables that hold them."""
+No secret stands in it: [security](security.md#where-secrets-may-be) tells where they may be."""
 
 
 def commands_page() -> str:

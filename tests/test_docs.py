@@ -1,0 +1,68 @@
+"""Every link of the pages leads somewhere: the file is there, and so is the heading."""
+
+import re
+import unicodedata
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+ELSEWHERE = ("http://", "https://", "mailto:")
+
+
+def without_code(text: str) -> str:
+    """The text without blocks and spans of code, where brackets are no links."""
+    return re.sub(r"`[^`\n]*`", "", re.sub(r"^ *```.*?^ *```", "", text, flags=re.DOTALL | re.MULTILINE))
+
+
+def anchors(page: Path) -> set[str]:
+    """Headings as GitHub and MkDocs make anchors of them; of two alike, the second is left out."""
+    text = re.sub(r"^ *```.*?^ *```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    found = set()
+    for heading in re.findall(r"^#+ +(.+?) *$", text, flags=re.MULTILINE):
+        plain = unicodedata.normalize("NFKD", heading.replace("`", ""))
+        found.add(re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", plain).strip().lower()))
+    return found
+
+
+def broken_links(page: Path) -> list[str]:
+    broken = []
+    for target in LINK.findall(without_code(page.read_text(encoding="utf-8"))):
+        if target.startswith(ELSEWHERE):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (page.parent / name).resolve() if name else page
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            broken.append(target)
+    return broken
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: str(page.relative_to(ROOT)))
+def test_each_link_leads_somewhere(page: Path) -> None:
+    assert broken_links(page) == []
+
+
+def test_a_broken_link_would_be_seen(tmp_path: Path) -> None:
+    (tmp_path / "b.md").write_text("# A `name`, told\n")
+    page = tmp_path / "a.md"
+    page.write_text("[1](b.md#a-name-told) [2](b.md#other) [3](c.md) [4](#nowhere) `[5](d.md)`\n")
+    assert broken_links(page) == ["b.md#other", "c.md", "#nowhere"]
+
+
+def test_each_page_stands_in_the_sites_navigation_once() -> None:
+    site = yaml.safe_load((ROOT / ".mkdocs.yml").read_text(encoding="utf-8"))
+    listed = [page for section in site["nav"] for pages in section.values() for page in pages]
+    assert sorted(listed) == [str(page.relative_to(DOCS)) for page in PAGES]
+
+
+@pytest.mark.parametrize("name", ["operations.md", "failure-modes.md"])
+def test_guides_name_alarms_that_there_are(name: str) -> None:
+    known = set(re.findall(r"^\| `([a-z]+\.[a-z]+)` \|", (DOCS / "watch.md").read_text(encoding="utf-8"), re.MULTILINE))
+    named = set(re.findall(r"`([a-z]+\.(?:[a-z]+))`", (DOCS / name).read_text(encoding="utf-8")))
+    alarms = {one for one in named if not one.endswith((".yaml", ".service"))}
+    assert alarms
+    assert alarms <= known
