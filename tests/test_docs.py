@@ -55,7 +55,8 @@ def test_a_broken_link_would_be_seen(tmp_path: Path) -> None:
 
 def test_each_page_stands_in_the_sites_navigation_once() -> None:
     site = yaml.safe_load((ROOT / ".mkdocs.yml").read_text(encoding="utf-8"))
-    listed = [page for section in site["nav"] for pages in section.values() for page in pages]
+    pages = [page for section in site["nav"] for pages in section.values() for page in pages]
+    listed = [name for page in pages for name in (page.values() if isinstance(page, dict) else [page])]
     assert sorted(listed) == [str(page.relative_to(DOCS)) for page in PAGES]
 
 
