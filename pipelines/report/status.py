@@ -16,6 +16,7 @@ from pipelines.report.figures import AssetStatus, Keys, LastRun, SlotKey, Status
 from pipelines.report.times import slot_ceil
 from pipelines.slots import slot_floor, slots_between
 from pipelines.store import RunRow, Store, Verdict, table_of
+from pipelines.store.aged import looking_back
 
 NOT_FINAL_LISTED = 10
 UNACCOUNTED_LISTED = 100
@@ -46,7 +47,9 @@ def status(
         now: slots that end later can't be confirmed yet, so they are neither missing nor late.
             Default: all of the period is over.
     """
-    with store.reading() as connection:
+    # The last days haven't aged.
+    recent = start is None and within is not None
+    with store.reading() if recent else looking_back(store, start=start, end=end) as connection:
         live = _live(connection, community)
         first = start or min(live.values(), default=None)
         last = end or _planned_end(connection, community, live)
