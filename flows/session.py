@@ -44,10 +44,11 @@ from pipelines.traced import span
 class Run:
     """One run of one flow."""
 
-    community: Community
+    # Not in its repr: asyncio makes one of what a task returns, which took seconds for ten thousand assets.
+    community: Community = field(repr=False)
     """What it carries: of a share, its assets alone."""
 
-    whole: Community
+    whole: Community = field(repr=False)
     """As the file has it."""
 
     file: Path

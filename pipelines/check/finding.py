@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -118,11 +119,13 @@ def _part(raw: object, section: str) -> Iterable[object]:
 def _labels(what: str, key: str, entries: Iterable[object]) -> tuple[str, ...]:
     """How a message calls each entry: by its name, and by its number where the name is missing or taken twice."""
     names = [entry.get(key) if isinstance(entry, Mapping) else None for entry in entries]
+    # Names that can't be counted are those that are no names.
+    times = Counter(name for name in names if isinstance(name, str | int | float))
     labels = []
     for number, name in enumerate(names, start=1):
         if isinstance(name, bool) or not isinstance(name, str | int | float) or not str(name).strip():
             labels.append(f"{what} no. {number}")
-        elif names.count(name) > 1:
+        elif times[name] > 1:
             labels.append(f"{what} {shown(name)} (no. {number})")
         else:
             labels.append(f"{what} {shown(name)}")
