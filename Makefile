@@ -55,6 +55,7 @@ bench: $(READY) openmp  ## Figures: reading, validating, slots, forecasts, posti
 	@$(BIN)/python -m tests.benchmarks.outage
 	@$(BIN)/python -m tests.benchmarks.reconcile
 	@$(BIN)/python -m tests.benchmarks.week --days 0.5
+	@$(BIN)/python -m tests.benchmarks.feed --write
 
 mutants: $(READY)  ## Which deliberate bug of delivery turns which test red; writes the table of docs/reliability.md
 	@$(BIN)/python -m tests.reliability.mutations

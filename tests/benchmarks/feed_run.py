@@ -1,0 +1,60 @@
+"""One feed run in a fresh process, as a worker or cron starts it; tells what it took as a line of JSON.
+
+python -m tests.benchmarks.feed_run INSTANT (plain | prefect | fleet) FILE ...
+"""
+
+import time
+
+BEGAN = time.perf_counter()
+
+import asyncio  # noqa: E402 - what is imported is measured
+import json  # noqa: E402
+import os  # noqa: E402
+import sys  # noqa: E402
+from datetime import datetime  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+from flows.feed import feed, feed_once  # noqa: E402
+from flows.fleet import run_fleet  # noqa: E402
+from flows.session import Run, open_run, tell_nobody  # noqa: E402
+from tests.benchmarks.processes import peak_mib  # noqa: E402
+
+IMPORTED_S = time.perf_counter() - BEGAN
+
+
+async def plain(file: str, at: datetime) -> Run:
+    """As `slotfeed feed` runs it."""
+    async with open_run("feed", file, at=at, tell=tell_nobody) as run:
+        await feed_once(run)
+    return run
+
+
+def main() -> None:
+    """Run, and print what it took."""
+    at, how, files = datetime.fromisoformat(sys.argv[1]), sys.argv[2], sys.argv[3:]
+    told: dict[str, Any] = {"imports_s": IMPORTED_S}
+    began = time.perf_counter()
+    if how == "plain":
+        run = asyncio.run(plain(files[0], at))
+        told |= {"stages_s": run.stages_s, "summary": _small(run.summary)}
+    elif how == "prefect":
+        told["summary"] = _small(asyncio.run(feed(community=files[0], at=at)))
+    else:
+        members = asyncio.run(run_fleet("feed", [Path(file) for file in files], at=at))
+        told["not_ok"] = [f"{one.outcome}: {one.told}" for one in members if one.outcome != "ok"]
+    usage = os.times()
+    told |= {"run_s": time.perf_counter() - began, "cpu_s": usage.user + usage.system, "peak_mib": peak_mib()}
+    sys.stdout.write("\n" + json.dumps(told) + "\n")
+
+
+def _small(summary: dict[str, Any]) -> dict[str, dict[str, int]]:
+    return {
+        step: {name: value for name, value in done.items() if isinstance(value, int)}
+        for step, done in summary.items()
+        if isinstance(done, dict)
+    }
+
+
+if __name__ == "__main__":
+    main()
