@@ -67,3 +67,21 @@ def test_guides_name_alarms_that_there_are(name: str) -> None:
     alarms = {one for one in named if not one.endswith((".yaml", ".service"))}
     assert alarms
     assert alarms <= known
+
+
+def test_compose_names_what_is_there() -> None:
+    folder = DOCS / "production"
+    text = (folder / "compose.yaml").read_text(encoding="utf-8")
+    compose = yaml.safe_load(text)
+    services = compose["services"]
+    settable = set(re.findall(r"^([A-Z_]+)=", (folder / "env.example").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"\$\{([A-Z_]+)", text)) == settable
+    for name, service in services.items():
+        assert set(service.get("depends_on", {})) <= set(services), name
+        assert service["restart"] == ("no" if name == "deploy" else "unless-stopped"), name
+        assert name == "deploy" or "healthcheck" in service, name
+        assert not service["image"].endswith((":latest", "postgres")), name
+    build = services["worker-1"]["build"]
+    assert (folder / build["context"] / build["dockerfile"]).is_file()
+    copied = re.findall(r"^COPY (.+) \S+$", (folder / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert all((ROOT / name).exists() for names in copied for name in names.split())
