@@ -32,6 +32,7 @@ from flows.quality_cli import checks, findings, quality
 from flows.reconcile_cli import reconcile
 from flows.retention_cli import backup, retention
 from flows.sandbox_cli import sandbox
+from flows.serve_cli import serve
 from flows.sources_cli import sources
 from flows.status_cli import status
 from flows.stopping import exit_on_sigterm
@@ -57,6 +58,7 @@ app.command()(commission)
 app.command()(watch)
 app.command()(fleet)
 app.command()(deployments)
+app.command()(serve)
 app.command()(automations)
 app.command()(quality)
 app.command()(findings)
