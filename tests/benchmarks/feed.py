@@ -55,7 +55,7 @@ def main() -> None:
         console.print(f"a fleet of {asked.fleet} …", style="dim")
         with tempfile.TemporaryDirectory() as name:
             parts.append(fleet_table(a_fleet(Path(name), asked.fleet), communities=asked.fleet, each=EACH))
-    took = f"The whole part takes {time.perf_counter() - began:.0f} s (`python -m tests.benchmarks.feed --write`)."
+    took = f"Measuring this took {time.perf_counter() - began:.0f} s (`{' '.join(['python -m tests.benchmarks.feed', *sys.argv[1:]])}`)."
     body = "\n\n".join([machine(load, datetime.now(UTC).date()), *parts, took])
     console.print(Markdown(body))
     if asked.write:
