@@ -55,7 +55,8 @@ def main() -> None:
         console.print(f"a fleet of {asked.fleet} …", style="dim")
         with tempfile.TemporaryDirectory() as name:
             parts.append(fleet_table(a_fleet(Path(name), asked.fleet), communities=asked.fleet, each=EACH))
-    took = f"Measuring this took {time.perf_counter() - began:.0f} s (`{' '.join(['python -m tests.benchmarks.feed', *sys.argv[1:]])}`)."
+    command = " ".join(["python -m tests.benchmarks.feed", *sys.argv[1:]])
+    took = f"Measuring this took {time.perf_counter() - began:.0f} s (`{command}`)."
     body = "\n\n".join([machine(load, datetime.now(UTC).date()), *parts, took])
     console.print(Markdown(body))
     if asked.write:
