@@ -29,7 +29,7 @@ from pipelines.whole_files import sole_writer, write_whole
 DAY = timedelta(days=1)
 
 PART_ROWS = 1_000_000
-"""Rows of a file, about; a day that has more is parted. Some 0.5 GB of memory while it is written. Ours."""
+"""Rows of a file, about; a day that has more is parted: it bounds what is in memory at once. Ours."""
 
 PORTION_ROWS = 5_000
 """Rows that one transaction takes out: it keeps others from writing for some 0.1 s. Ours."""
