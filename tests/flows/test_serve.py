@@ -86,6 +86,8 @@ def test_a_feed_runs_by_schedule_and_again_by_the_worker_that_replaces_a_dead_on
                     if interval:
                         new = {"schedule": {"interval": interval, "timezone": "UTC"}, "active": True}
                         api.post(schedules, json=[new]).raise_for_status()
+                        # Plan its runs now, and not when Prefect's scheduler comes by, once a minute.
+                        api.post(f"/deployments/{found['id']}/schedule", json={}).raise_for_status()
 
                 def feeds(*states: str) -> list[dict[str, Any]]:
                     wanted = {
