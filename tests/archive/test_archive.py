@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 
 from pipelines.archive import ArchiveSummary, Manifest, archive_folder, keep_results, verify
-from pipelines.whole_files import sole_writer
 from pipelines.archive.manifest import read_manifest
 from pipelines.errors import TerminalError
+from pipelines.whole_files import sole_writer
 
 World = Any
 MakeWorld = Callable[[str], World]
