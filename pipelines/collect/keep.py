@@ -13,9 +13,10 @@ from sqlmodel import col
 from pipelines.collect.revisions import STORED, fresh_readings, overtaken, without_idle_substitutes
 from pipelines.collect.source import FUTURE, Fetch
 from pipelines.frames import INSTANT
-from pipelines.store import Cursor, ReadingRow, Store, Verdict, insert_rows, read_frame, upsert_rows
+from pipelines.store import Cursor, ReadingRow, Store, Verdict, read_frame, upsert_rows
 from pipelines.store.aged import bring_back
 from pipelines.store.aged_tables import QUARANTINE, READINGS
+from pipelines.store.large import append_frame, read_large
 
 NEARBY = timedelta(days=2)
 
@@ -81,7 +82,7 @@ def keep(
         if yielding:
             readings = without_idle_substitutes(readings, stored)
         fresh = fresh_readings(readings, stored)
-        insert_rows(connection, ReadingRow, fresh.to_dicts())
+        append_frame(connection, ReadingRow, fresh)
         _supersede(connection, overtaken(fresh, readings, stored))
         _move_cursors(connection, readings, fetch, moving, up_to_date=up_to_date)
     return Kept(stored=fresh.height, corrected=fresh.filter(pl.col("revision") > 0).height)
@@ -95,7 +96,7 @@ def _stored(connection: Connection, readings: pl.DataFrame) -> pl.DataFrame:
     query = select(*(getattr(ReadingRow, name) for name in STORED)).where(
         col(ReadingRow.stream_id).in_(readings["stream_id"].unique().to_list()), or_(*spans, *unstamped)
     )
-    return read_frame(connection, query, STORED)
+    return read_large(connection, query, STORED)
 
 
 def _runs_of_days(stamps: pl.Series) -> list[tuple[datetime, datetime]]:

@@ -9,8 +9,9 @@ from sqlmodel import col
 from pipelines.community import Community
 from pipelines.frames import INSTANT
 from pipelines.slots import slot_floor
-from pipelines.store import USABLE, ReadingRow, read_frame, table_of
+from pipelines.store import USABLE, ReadingRow, table_of
 from pipelines.store.asked import asked
+from pipelines.store.large import read_large
 
 CHUNK = timedelta(days=7)
 """A long history is converted a week at a time, each week committed by itself."""
@@ -102,7 +103,7 @@ def load_readings(connection: Connection, stretches: pl.DataFrame) -> pl.DataFra
         LOADED joined with asset_id, sign and two_way: one row per use of a reading by an asset.
     """
     bounds = stretches.group_by("stream_id").agg(pl.col("first").min(), pl.col("end").max()).rows()
-    readings = read_frame(connection, _within(connection, bounds), LOADED) if bounds else LOADED.to_frame()
+    readings = read_large(connection, _within(connection, bounds), LOADED) if bounds else LOADED.to_frame()
     return stretches.select("asset_id", "stream_id", "sign", "two_way").join(readings, on="stream_id")
 
 

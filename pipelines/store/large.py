@@ -13,7 +13,8 @@ from uuid import uuid4
 
 import polars as pl
 import psycopg
-from sqlalchemy import Column, Connection, MetaData, Select, Table, func, select
+from sqlalchemy import Column, Connection, MetaData, Select, Table, UniqueConstraint, func, select
+from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from sqlmodel import SQLModel
 
 from pipelines.frames import INSTANT
@@ -54,6 +55,28 @@ def insert_frame(connection: Connection, model: type[SQLModel], frame: pl.DataFr
     upsert_frame(connection, model, frame)
 
 
+def append_frame(connection: Connection, model: type[SQLModel], frame: pl.DataFrame) -> None:
+    """As `insert_rows`, of a frame, into a table that numbers its rows: one whose key stands is left as it is.
+
+    Args:
+        connection: inside a write transaction.
+        model: the table; it has one unique constraint.
+        frame: its columns are the table's, by name and type; what is absent has the model's default.
+    """
+    if frame.is_empty():
+        return
+    table = table_of(model)
+    [key] = [one for one in table.constraints if isinstance(one, UniqueConstraint)]
+    absent = {c.name: c.default for c in table.c if c.name not in frame.columns}
+    defaults = {name: _plain(one.arg) for name, one in absent.items() if isinstance(one, ScalarElementColumnDefault)}
+    whole = frame.with_columns(**{name: pl.lit(value) for name, value in defaults.items()})
+    conflict = f"ON CONFLICT ({', '.join(column.name for column in key.columns)}) DO NOTHING"
+    if connection.dialect.name == "postgresql":
+        _by_way_of_another(connection, table, whole, conflict)
+        return
+    _insert(connection, table.name, whole, conflict)
+
+
 def upsert_frame(connection: Connection, model: type[SQLModel], frame: pl.DataFrame) -> None:
     """As `upsert_rows`, of a frame.
 
@@ -66,16 +89,21 @@ def upsert_frame(connection: Connection, model: type[SQLModel], frame: pl.DataFr
         return
     table = table_of(model)
     keys = [column.name for column in table.primary_key]
-    names = ", ".join(frame.columns)
     new = ", ".join(f"{name} = excluded.{name}" for name in frame.columns if name not in keys)
     conflict = f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {new}"
     if connection.dialect.name == "postgresql":
-        with beside(connection, table, frame) as staged:
-            # Names of tables and columns alone, as the models have them.
-            rows = f"SELECT {names} FROM {staged.name}"  # noqa: S608
-            connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) {rows} {conflict}")
+        _by_way_of_another(connection, table, frame, conflict)
         return
     _insert(connection, table.name, frame, conflict)
+
+
+def _by_way_of_another(connection: Connection, table: Table, frame: pl.DataFrame, conflict: str) -> None:
+    """PostgreSQL's COPY knows no conflicts: the rows are laid beside the table first."""
+    names = ", ".join(frame.columns)
+    with beside(connection, table, frame) as staged:
+        # Names of tables and columns alone, as the models have them.
+        rows = f"SELECT {names} FROM {staged.name}"  # noqa: S608
+        connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) {rows} {conflict}")
 
 
 @contextlib.contextmanager
@@ -159,6 +187,11 @@ def _insert(connection: Connection, name: str, frame: pl.DataFrame, conflict: st
     for part in frame.iter_slices(ROWS_AT_ONCE):
         rows = part.with_columns(pl.col(instants).dt.strftime(STORED)).rows()
         connection.exec_driver_sql(sql, rows)
+
+
+def _plain(value: object) -> object:
+    """A name of an enumeration as the text that it is."""
+    return str(value) if isinstance(value, str) else value
 
 
 def _driver(connection: Connection) -> Any:  # noqa: ANN401 - psycopg's

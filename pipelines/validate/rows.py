@@ -10,6 +10,7 @@ from sqlmodel import col
 
 from pipelines.frames import Kind
 from pipelines.store import CHUNK, USABLE, ReadingRow, Verdict, read_frame
+from pipelines.store.large import read_large
 from pipelines.validate.prepare import KEY, ROWS, USABLE_REGISTERS
 from pipelines.validate.replacing import STANDING
 
@@ -52,7 +53,7 @@ def read_new(connection: Connection, *, foreign: Collection[str], limit: int) ->
     )
     if foreign:
         query = query.where(col(ReadingRow.stream_id).not_in(foreign))
-    rows = read_frame(connection, query, ROWS)
+    rows = read_large(connection, query, ROWS)
     if rows.height < limit:
         return rows
     # The cut may lie between two revisions of one stamp; they are judged together, so leave them to the next turn.
