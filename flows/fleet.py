@@ -29,6 +29,7 @@ from flows.secrets import remembered
 from flows.session import Run, open_run, tell_nobody
 from flows.steps import plainly
 from flows.stopping import Stop, heed
+from flows.upkeep_steps import retention
 from flows.watch import watch_once
 from pipelines.errors import ConfigurationError, IncompleteRun, Issue, SlotfeedError
 from pipelines.shares import Share
@@ -41,12 +42,13 @@ async def _reconcile(run: Run) -> None:
     await reconcile_once(run, repair=run.community.reconcile.repair)
 
 
-STORIES: Mapping[str, Callable[[Run], Awaitable[None]]] = {
+STORIES: Mapping[str, Callable[[Run], Awaitable[object]]] = {
     "feed": feed_once,
     "feed-rest": rest_once,
     "reconcile": _reconcile,
     "quality": look,
     "watch": watch_once,
+    "retention": retention,
 }
 """What a fleet can do, as the flows of the same names do it."""
 
@@ -71,7 +73,7 @@ async def fleet(
 
     Args:
         communities: paths of community files, or patterns of them: communities/*.yaml.
-        what: feed, feed-rest (those whose feed has not ended in this slot), reconcile, quality or watch.
+        what: feed, feed-rest (those whose feed has not ended in this slot), reconcile, quality, watch or retention.
         share: which part of them, such as 2/3.
         at: the runs' logical time; by default now.
 

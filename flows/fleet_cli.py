@@ -23,7 +23,7 @@ Share = Annotated[str, typer.Option(help="Which part of the files, such as 2/3."
 Shares = Annotated[int, typer.Option(min=1, max=100, help="Parts that as many workers carry side by side.")]
 By = Annotated[Parted, typer.Option(help="What is parted: the communities, or the assets of each.")]
 Output = Annotated[Path, typer.Option(help="The file to write.")]
-What = Annotated[str, typer.Argument(help="feed, feed-rest, reconcile, quality or watch.")]
+What = Annotated[str, typer.Argument(help="feed, feed-rest, reconcile, quality, watch or retention.")]
 
 
 def fleet(what: What, files: Files, share: Share = "1/1", at: At = None) -> None:

@@ -69,6 +69,8 @@ def _others(files: Sequence[str]) -> list[Entry]:
         _fleet("watch", files, "1/1", _each_slot(timedelta(minutes=11))),
         _fleet("reconcile", files, "1/1", {"cron": "5 * * * *"}),
         _fleet("quality", files, "1/1", {"cron": "40 4 * * *"}),
+        # Before quality, as in prefect.yaml.
+        _fleet("retention", files, "1/1", {"cron": "50 2 * * *"}),
     ]
 
 

@@ -98,11 +98,9 @@ def test_shares_part_the_files_and_keep_each_where_it_is(tmp_path: Path) -> None
 
 def test_an_unknown_story_and_a_pattern_that_fits_nothing_are_told(slotfeed: Command, three: list[Path]) -> None:
     status, told = slotfeed("fleet", "fed", three[0])
-    assert (status, "a fleet can't do 'fed'" in told, "Known: feed, feed-rest, reconcile, quality, watch" in told) == (
-        1,
-        True,
-        True,
-    )
+    assert status == 1
+    assert "a fleet can't do 'fed'" in told
+    assert f"Known: {', '.join(STORIES)}" in told
     status, told = slotfeed("fleet", "feed", "nowhere/*.yaml")
     assert (status, "no file fits 'nowhere/*.yaml'" in told) == (1, True), told
 
@@ -113,7 +111,7 @@ def test_deployments_of_a_fleet(three: list[Path], slotfeed: Command, place: Pla
     assert "prefect deploy --all --no-prompt --prefect-file prefect.fleet.yaml" in told
     entries = yaml.safe_load((place.folder / "prefect.fleet.yaml").read_text())["deployments"]
     by_name = {one["name"]: one for one in entries}
-    others = {"fleet-feed-rest", "fleet-watch", "fleet-reconcile", "fleet-quality"}
+    others = {"fleet-feed-rest", "fleet-watch", "fleet-reconcile", "fleet-quality", "fleet-retention"}
     assert set(by_name) == {"fleet-feed-1-of-2", "fleet-feed-2-of-2", *others}
     assert {one["parameters"]["what"] for one in entries} == set(STORIES)
     assert by_name["fleet-feed-2-of-2"]["parameters"] == {"communities": ["*.yaml"], "what": "feed", "share": "2/2"}
