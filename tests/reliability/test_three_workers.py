@@ -53,6 +53,8 @@ class Fleet:
     place: Place
     store: Store
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    signalled: list[int] = field(default_factory=list)
+    """Processes of runs, which outlive a test that fails."""
 
     def prefect(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "prefect", *arguments]
@@ -132,6 +134,7 @@ class Fleet:
         worker = self.machine_of(process)
         for one in (process, worker.pid):
             os.kill(one, sent)
+        self.signalled.append(process)
         return worker
 
 
@@ -154,6 +157,9 @@ def fleet_at(place: Place, home: Path) -> Iterator[Fleet]:
         try:
             yield fleet
         finally:
+            for process in fleet.signalled:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
             for worker in fleet.workers:
                 if worker.poll() is None:
                     # Those of its session that it started are ended with it.
