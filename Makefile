@@ -32,9 +32,12 @@ demo: $(READY)  ## The main job on a real day of a real community, all on this m
 test: $(READY) browser postgres openmp  ## All tests; sets up what they need
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
-matrices: $(READY) postgres  ## The crash and fault matrices whole, held against the tables of docs/reliability.md
+coverage: $(READY) browser postgres openmp  ## All tests, and which lines they don't reach; takes a fifth longer
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -q --cov --cov-report=term:skip-covered
+
+matrices: $(READY) postgres  ## The crash and fault matrices whole, held against the tables of docs/reliability.md; what else takes long
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "matrix or not matrix" tests/reliability/test_crash_matrix_*.py \
-	  tests/reliability/test_fault_matrix_*.py
+	  tests/reliability/test_fault_matrix_*.py tests/flows/test_serve.py
 
 check: $(READY)  ## Lint, types and the rules of the house
 	@$(BIN)/ruff check .

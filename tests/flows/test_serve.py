@@ -61,6 +61,8 @@ def test_many_communities_are_found_from_anywhere(tmp_path: Path, monkeypatch: p
         assert entry["parameters"]["communities"] == [str(tmp_path / "c/*.yaml"), "/else/b.yaml"]
 
 
+# A minute and more of waiting for schedules, so `make matrices` runs it.
+@pytest.mark.matrix
 @pytest.mark.prefect
 def test_a_feed_runs_by_schedule_and_again_by_the_worker_that_replaces_a_dead_one(place: Place, tmp_path: Path) -> None:
     with socket.socket() as probe:

@@ -16,6 +16,9 @@ from typing import Any
 
 import httpx
 
+SHORT_LEASE_S = 10
+"""Of a run that `short_leases` makes."""
+
 
 def hurry(waits: str) -> None:
     """Write each wait between two tries as a line of seconds into this file, and don't wait."""

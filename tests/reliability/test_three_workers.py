@@ -25,9 +25,9 @@ from pipelines.frames import State
 from pipelines.shares import Share, parts
 from pipelines.store import RunRow, Store, SubmissionRow
 from tests.flows.places import FIRST_RUN, MIDNIGHT, SLOT, Place, living_in, open_place
+from tests.reliability.haste import SHORT_LEASE_S
 from tests.reliability.invariants import check_all, told
 from tests.reliability.posts import posts_in
-from tests.reliability.short_leases import LEASE_S
 from tests.reliability.sight import seen
 
 ROOT = Path(__file__).parents[2]
@@ -218,7 +218,7 @@ def first_slot(fleet: Fleet) -> None:
     before = sum(taken(fleet.place).values())
     assert 0 < before < 36
 
-    until(lambda: time.monotonic() > fell_asleep + LEASE_S + 1, "leases have lapsed")
+    until(lambda: time.monotonic() > fell_asleep + SHORT_LEASE_S + 1, "leases have lapsed")
     fleet.place.live_until(FIRST_RUN + timedelta(minutes=7))
     rest = fleet.ask("feed-rest-community", FIRST_RUN + timedelta(minutes=7))
     until(lambda: fleet.state(rest) in ENDED, "the rest has been carried")
