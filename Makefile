@@ -58,7 +58,7 @@ bench: $(READY) openmp  ## Figures: reading, validating, slots, forecasts, posti
 	@$(BIN)/python -m tests.benchmarks.outage
 	@$(BIN)/python -m tests.benchmarks.reconcile
 	@$(BIN)/python -m tests.benchmarks.week --days 0.5
-	@$(BIN)/python -m tests.benchmarks.feed --write
+	@$(BIN)/python -m tests.benchmarks.feed --fleet 0 --write
 
 mutants: $(READY)  ## Which deliberate bug of delivery turns which test red; writes the table of docs/reliability.md
 	@$(BIN)/python -m tests.reliability.mutations
