@@ -21,6 +21,13 @@ START_S = 120
 QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1", "PREFECT_LOGGING_LEVEL": "WARNING"}
 
 
+def answers(url: str) -> bool:
+    """Whether a Prefect server does, at this address of its API."""
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(f"{url}/health", timeout=5).is_success
+    return False
+
+
 @dataclass(frozen=True)
 class PrefectServer:
     """A server that may still be starting."""
@@ -51,9 +58,8 @@ class PrefectServer:
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 break
-            with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{self.url}/health", timeout=5).is_success:
-                    return
+            if answers(self.url):
+                return
             time.sleep(0.2)
         raise TerminalError(f"Prefect's server didn't start; its log: {self.log}")
 

@@ -24,14 +24,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-import httpx
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.workers.process import ProcessWorker
 
-from flows.local_prefect import QUIET, START_S
+from flows.local_prefect import QUIET, START_S, answers
 from flows.serve_deployments import POOL, ROOT
 from pipelines.errors import TerminalError
 
@@ -168,9 +167,8 @@ def _prefect(*arguments: str) -> list[str]:
 def _wait(url: str, server: Kept, asked: Asked) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and server.running() and not asked.once.wait(LOOK_S):
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{url}/health", timeout=5).is_success:
-                return
+        if answers(url):
+            return
     if not asked.once.is_set():
         raise TerminalError(f"Prefect's server didn't start at {url}; is the port taken? Give another with --port")
 

@@ -4,9 +4,7 @@ Its context lives in memory, is made once per process and is used by one thread 
 Expectations was seen to mix their results up. Nothing it does is kept, so a long-lived worker doesn't grow.
 """
 
-import contextlib
-import gc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from threading import Lock
@@ -117,13 +115,12 @@ def _runner(suite: Suite) -> _Runner:
 
 @cache
 def _context() -> Any:  # noqa: ANN401 - untyped library
-    with _without_collector():
-        import great_expectations as gx  # noqa: PLC0415 - takes seconds
-        from great_expectations.data_context.types.base import (  # noqa: PLC0415
-            DataContextConfig,
-            InMemoryStoreBackendDefaults,
-            ProgressBarsConfig,
-        )
+    import great_expectations as gx  # noqa: PLC0415 - takes seconds
+    from great_expectations.data_context.types.base import (  # noqa: PLC0415
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
 
     config = DataContextConfig(
         # These defaults have no documentation site, for which the context would make a folder.
@@ -133,21 +130,6 @@ def _context() -> Any:  # noqa: ANN401 - untyped library
     context = gx.get_context(mode="ephemeral", project_config=config)
     context.data_sources.add_pandas("slotfeed")
     return context
-
-
-@contextlib.contextmanager
-def _without_collector() -> Iterator[None]:
-    """Import without looking for garbage: nearly all that Great Expectations makes then stays.
-
-    Looking through it again and again was a fifth of the import's CPU time.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _checks_of(suite: Suite) -> list[Check]:

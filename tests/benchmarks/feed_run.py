@@ -1,6 +1,6 @@
 """One feed run in a fresh process, as a worker or cron starts it; tells what it took as a line of JSON.
 
-python -m tests.benchmarks.feed_run INSTANT (plain | prefect | fleet) FILE ...
+python -m tests.benchmarks.feed_run INSTANT (plain | fleet) FILE ...
 """
 
 import time
@@ -15,7 +15,7 @@ from datetime import datetime  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
-from flows.feed import feed, feed_once  # noqa: E402
+from flows.feed import feed_once  # noqa: E402
 from flows.fleet import run_fleet  # noqa: E402
 from flows.session import Run, open_run, tell_nobody  # noqa: E402
 from tests.benchmarks.processes import peak_mib  # noqa: E402
@@ -38,8 +38,6 @@ def main() -> None:
     if how == "plain":
         run = asyncio.run(plain(files[0], at))
         told |= {"stages_s": run.stages_s, "summary": _small(run.summary)}
-    elif how == "prefect":
-        told["summary"] = _small(asyncio.run(feed(community=files[0], at=at)))
     else:
         members = asyncio.run(run_fleet("feed", [Path(file) for file in files], at=at))
         told["not_ok"] = [f"{one.outcome}: {one.told}" for one in members if one.outcome != "ok"]

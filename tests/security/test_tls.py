@@ -93,7 +93,7 @@ def test_the_check_stands_in_no_setting() -> None:
     clients = r"httpx\.(?:Async)?Client\(|httpx\.(?:stream|get|post|request)\("
     makers = {str(path.relative_to(ROOT)) for path, text in code.items() if re.search(clients, text)}
     # To servers that they have started on this machine.
-    here = {"flows/local_prefect.py", "flows/demo.py", "flows/serve.py"}
+    here = {"flows/local_prefect.py", "flows/demo.py"}
     outward = {made for made in makers - here if not made.startswith("pipelines/sandbox/")}
     assert outward == {"pipelines/collect/cloud/door.py", "pipelines/collect/cloud/renew.py", "flows/watch_steps.py"}
     for made in outward:
