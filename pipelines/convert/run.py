@@ -5,8 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, update
-from sqlmodel import col
+from sqlalchemy import Connection
 
 from expectations.limits import WHOLE
 from pipelines.community import Community
@@ -17,10 +16,17 @@ from pipelines.convert.outbox import plan_forecasts, plan_measurements
 from pipelines.convert.standing import CURRENT, SAME_ENERGY, slots_within
 from pipelines.convert.substitute.run import part, substitute
 from pipelines.convert.substitute.windows import Chunk
-from pipelines.convert.window import CHUNK, load_readings, oldest_unslotted, touched_slots, touched_streams
+from pipelines.convert.window import (
+    CHUNK,
+    load_readings,
+    oldest_unslotted,
+    streams_of,
+    take_unslotted,
+    touched_slots,
+)
 from pipelines.frames import SLOT_ENERGY, Quality
 from pipelines.slots import Abilities, slot_floor
-from pipelines.store import USABLE, ReadingRow, SlotEnergyRow, Store, insert_rows
+from pipelines.store import SlotEnergyRow, Store, insert_rows
 from pipelines.store import aged_tables as aged
 from pipelines.store.aged import bring_back
 from pipelines.traced import span
@@ -68,14 +74,15 @@ def convert(
         run_id: written on each row.
     """
     made = corrected = planned = 0
+    ours = streams_of(community)
     while True:
         with store.writing() as connection:
-            oldest = oldest_unslotted(connection)
+            oldest = oldest_unslotted(connection, ours)
             until = datetime.max.replace(tzinfo=now.tzinfo) if oldest is None else oldest + CHUNK
             changed = _convert_chunk(connection, community, until=until, live=forecast, now=now, run_id=run_id)
             made += changed.height
             corrected += changed.filter(pl.col("version") > 0).height
-            last = oldest_unslotted(connection) is None
+            last = oldest_unslotted(connection, ours) is None
             with span("plan"):
                 if abilities.measurements:
                     planned += plan_measurements(connection, community, changed, now=now, run_id=run_id)
@@ -100,7 +107,8 @@ def _convert_chunk(
     connection: Connection, community: Community, *, until: datetime, live: bool, now: datetime, run_id: str
 ) -> pl.DataFrame:
     """New slot versions of one chunk, written; the readings marked. `live`: silences count, not only gaps."""
-    streams = touched_streams(connection, community, until=until)
+    ours = streams_of(community)
+    streams = take_unslotted(connection, ours, length=community.slot_length, until=until, now=now)
     stretches = touched_slots(community, streams)
     _bring_back(connection, community, stretches)
     readings = load_readings(connection, stretches)
@@ -117,11 +125,6 @@ def _convert_chunk(
         .join(limits, on="asset_id")
         .filter(finished & (pl.col("slot_start") >= pl.col("first")) & (pl.col("slot_start") < pl.col("end")))
         .select(SLOT_ENERGY.names())
-    )
-    connection.execute(
-        update(ReadingRow)
-        .where(col(ReadingRow.verdict).in_(USABLE), col(ReadingRow.slotted_at).is_(None), col(ReadingRow.ts) < until)
-        .values(slotted_at=now)
     )
     chunk = Chunk(stretches=stretches, readings=readings, computed=computed, streams=streams)
     stamp = {"created_at": now, "run_id": run_id}
@@ -156,7 +159,7 @@ def _write_slots(
     """Write what differs from what stands, the sure slots first: substitutes are estimated from them."""
     parted = part(community, chunk, now=now)
     written = _write_changed(connection, _changed(connection, parted.sure), stamp)
-    silences = live and oldest_unslotted(connection) is None
+    silences = live and oldest_unslotted(connection, streams_of(community)) is None
     found = substitute(connection, community, chunk, parted, written, silences=silences, now=now)
     touched = _write_changed(connection, _changed(connection, found.touched), stamp)
     elsewhere = _changed(connection, found.elsewhere, keep_measured=True)

@@ -1,16 +1,18 @@
 """Which slots new readings touch, and the readings needed to compute those slots whole."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import polars as pl
-from sqlalchemy import Connection, ScalarSelect, Select, and_, func, select
+from sqlalchemy import Connection, FromClause, ScalarSelect, Select, and_, func, select, update
+from sqlalchemy.sql.elements import ColumnElement
 from sqlmodel import col
 
 from pipelines.community import Community
 from pipelines.frames import INSTANT
 from pipelines.slots import slot_floor
 from pipelines.store import USABLE, ReadingRow, table_of
-from pipelines.store.asked import asked
+from pipelines.store.asked import among, asked
 from pipelines.store.large import read_large
 
 CHUNK = timedelta(days=7)
@@ -33,34 +35,54 @@ LOADED = pl.Schema(
 )
 
 
-def oldest_unslotted(connection: Connection) -> datetime | None:
-    """Stamp of the oldest usable reading that no slot has taken account of; None: nothing to do."""
-    ts = col(ReadingRow.ts)
-    query = select(func.min(ts)).where(col(ReadingRow.verdict).in_(USABLE), col(ReadingRow.slotted_at).is_(None))
-    oldest: datetime | None = connection.execute(query).scalar_one()
+def streams_of(community: Community) -> list[str]:
+    """The streams that `convert` takes account of: those of the assets, and of their check registers."""
+    every = (stream for asset in community.assets for stream in (*asset.streams, *asset.check_registers))
+    return sorted({stream.stream_id for stream in every})
+
+
+def oldest_unslotted(connection: Connection, streams: Sequence[str]) -> datetime | None:
+    """Stamp of the oldest usable reading of these streams that no slot has taken account of; None: nothing to do."""
+    waiting = _unslotted(connection, streams)
+    oldest: datetime | None = connection.execute(select(func.min(col(ReadingRow.ts))).where(waiting)).scalar_one()
     return oldest
 
 
-def touched_streams(
-    connection: Connection, community: Community, *, until: datetime
+def take_unslotted(
+    connection: Connection, streams: Sequence[str], *, length: timedelta, until: datetime, now: datetime
 ) -> dict[str, tuple[datetime, datetime]]:
-    """The stretch of slots that each stream's new readings touch: stream_id -> first slot, boundary after the last.
+    """Mark new readings as taken account of; the stretch of slots that they touch.
 
     A new reading changes the spans to both its neighbours, so the stretch goes from the slot of the
     reading before to that of the reading after.
 
+    What is marked is exactly what the stretches are of, also where others write at the same time: on PostgreSQL one
+    statement does both, and on SQLite nobody else writes meanwhile.
+
     Args:
-        connection: inside the transaction that will mark the readings.
-        community: slot length.
+        connection: inside the transaction that will write the slots.
+        streams: whose readings; those of another share's assets are left to it.
+        length: of a slot.
         until: readings stamped from here on wait for a later chunk.
+        now: the mark.
+
+    Returns:
+        stream_id -> first slot, boundary after the last.
     """
-    length = community.slot_length
+    waiting = and_(_unslotted(connection, streams), col(ReadingRow.ts) < until)
+    mark = update(ReadingRow).where(waiting).values(slotted_at=now)
+    columns = (col(ReadingRow.stream_id), col(ReadingRow.ts), col(ReadingRow.ts_end))
+    if connection.dialect.name == "postgresql":
+        touched = connection.execute(_changes(mark.returning(*columns).cte("marked"))).all()
+    else:
+        touched = connection.execute(_changes(select(*columns).where(waiting).subquery())).all()
+        connection.execute(mark)
     return {
         stream_id: (
             slot_floor(before or low, length),
             slot_floor((after or high) + length - timedelta(microseconds=1), length),
         )
-        for stream_id, low, high, before, after in connection.execute(_changes(until))
+        for stream_id, low, high, before, after in touched
     }
 
 
@@ -71,7 +93,7 @@ def touched_slots(community: Community, touched: dict[str, tuple[datetime, datet
 
     Args:
         community: assets and their streams.
-        touched: as of `touched_streams`.
+        touched: as of `take_unslotted`.
 
     Returns:
         asset_id, stream_id, sign, two_way, first (slot start), end (slot boundary after the last slot).
@@ -107,16 +129,21 @@ def load_readings(connection: Connection, stretches: pl.DataFrame) -> pl.DataFra
     return stretches.select("asset_id", "stream_id", "sign", "two_way").join(readings, on="stream_id")
 
 
-def _changes(until: datetime) -> Select[tuple[str, datetime, datetime, datetime | None, datetime | None]]:
-    ts = col(ReadingRow.ts)
+def _unslotted(connection: Connection, streams: Sequence[str]) -> ColumnElement[bool]:
+    reading = table_of(ReadingRow)
+    ours = among(connection, reading.c.stream_id, streams)
+    return and_(reading.c.verdict.in_(USABLE), reading.c.slotted_at.is_(None), ours)
+
+
+def _changes(new: FromClause) -> Select[tuple[str, datetime, datetime, datetime | None, datetime | None]]:
+    """Of new readings: each stream, its earliest and latest instant, and the usable readings next to these."""
     fresh = (
         select(
-            col(ReadingRow.stream_id).label("stream_id"),
-            func.min(ts).label("low"),
-            func.max(func.coalesce(col(ReadingRow.ts_end), ts)).label("high"),
+            new.c.stream_id,
+            func.min(new.c.ts).label("low"),
+            func.max(func.coalesce(new.c.ts_end, new.c.ts)).label("high"),
         )
-        .where(col(ReadingRow.verdict).in_(USABLE), col(ReadingRow.slotted_at).is_(None), ts < until)
-        .group_by(col(ReadingRow.stream_id))
+        .group_by(new.c.stream_id)
         .subquery()
     )
     return select(

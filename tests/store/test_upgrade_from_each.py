@@ -77,7 +77,8 @@ def test_every_row_of_an_earlier_schema_comes_through(database_url: str, revisio
                 row = only_row(connection, table)
                 assert {name: row[name] for name in before[table.name]} == before[table.name], table.name
         # A feed's first question, and what a run writes: both go on from what stood.
-        assert oldest_unslotted(connection) == before["reading"]["ts"].replace(tzinfo=UTC)  # type: ignore[attr-defined]
+        stream, ts = (before["reading"][name] for name in ("stream_id", "ts"))
+        assert oldest_unslotted(connection, [str(stream)]) == ts.replace(tzinfo=UTC)  # type: ignore[attr-defined]
     new = {"stream_id": "m/1", "ts": NOON, "kind": "power", "value": 1.0, "unit": "W", "quality": "MEASURED"}
     with store.writing() as connection:
         insert_rows(connection, ReadingRow, [{**new, "received_at": NOON, "run_id": "r"}])
