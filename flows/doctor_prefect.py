@@ -19,6 +19,8 @@ from pipelines.shares import parts
 NEEDED = ("feed", "reconcile")
 """Deployments without which the exchange gets nothing, or nobody looks what it has got."""
 
+REST = "feed-rest"
+
 WHAT = "Prefect"
 FEEDS = "feeds"
 
@@ -67,8 +69,11 @@ async def look_at_feeds(found: Sequence[DeploymentResponse], *, slot_length: tim
         if gap is not None and gap < slot_length:
             told = f"{one.name} runs every {gap}, and a slot lasts {slot_length}: nothing is sent twice, but it costs"
             looks.append(_notice(told, "Set its schedule to one run a slot"))
+    rests = [one for one in found if _does(one, REST) and _active(one)]
     for community in sorted({_fed_by(one) for one in feeds}):
-        looks += _shares_of(community, [one for one in feeds if _fed_by(one) == community])
+        own = [one for one in feeds if _fed_by(one) == community]
+        looks += _shares_of(community, own)
+        looks += _rest_of(community, own, [one for one in rests if _fed_by(one) == community])
     return looks
 
 
@@ -81,7 +86,7 @@ def _fed_by(feed: DeploymentResponse) -> str:
 def _shares_of(community: str, feeds: Sequence[DeploymentResponse]) -> Iterator[Look]:
     by_share: dict[str, list[str]] = {}
     for one in feeds:
-        by_share.setdefault(str(one.parameters.get("share", "1/1")), []).append(one.name)
+        by_share.setdefault(_share_of(one), []).append(one.name)
     for share, names in sorted(by_share.items()):
         if len(names) > 1:
             told = f"{' and '.join(sorted(names))} feed the same, share {share} of {community}"
@@ -97,6 +102,33 @@ def _shares_of(community: str, feeds: Sequence[DeploymentResponse]) -> Iterator[
         yield Look(what=FEEDS, found=Found.FAULT, told=told, remedy="Deploy it, or set it active in Prefect's page")
 
 
+def _rest_of(
+    community: str, feeds: Sequence[DeploymentResponse], rests: Sequence[DeploymentResponse]
+) -> Iterator[Look]:
+    """Whether what a dead worker leaves is carried, and nothing else: in parts that no feed has, all is left."""
+    if not rests:
+        told = f"no feed-rest of {community}: the slot of a run that dies is lost"
+        yield _notice(told, "Deploy it: `prefect deploy --all --no-prompt`, or what `slotfeed deployments` writes")
+        return
+    if _is_fleet(feeds[0]):
+        return
+    parted = {_share_of(one).partition("/")[2] for one in feeds}
+    for one in rests:
+        shares = str(one.parameters.get("shares", 1))
+        if shares not in parted:
+            told = f"{one.name} parts {community} into {shares}, its feeds into {' and '.join(sorted(parted))}"
+            yield Look(
+                what=FEEDS,
+                found=Found.FAULT,
+                told=f"{told}: it feeds all assets once more in each slot",
+                remedy="Delete or pause the one of the old number of shares",
+            )
+
+
+def _share_of(feed: DeploymentResponse) -> str:
+    return str(feed.parameters.get("share", "1/1"))
+
+
 async def _smallest_gap(deployment: DeploymentResponse) -> timedelta | None:
     """Between two runs by its active schedules, over a few of them."""
     # The server's own kinds of schedules can tell their dates.
@@ -107,10 +139,14 @@ async def _smallest_gap(deployment: DeploymentResponse) -> timedelta | None:
 
 def _does(deployment: DeploymentResponse, what: str) -> bool:
     """Whether it is the flow of this name, or a fleet of it."""
-    entrypoint = deployment.entrypoint or ""
-    return entrypoint.endswith(f"/{what}.py:{what}") or (
-        entrypoint.endswith("/fleet.py:fleet") and deployment.parameters.get("what") == what
-    )
+    if _is_fleet(deployment):
+        return bool(deployment.parameters.get("what") == what)
+    file = "feed" if what == REST else what
+    return (deployment.entrypoint or "").endswith(f"/{file}.py:{what.replace('-', '_')}")
+
+
+def _is_fleet(deployment: DeploymentResponse) -> bool:
+    return (deployment.entrypoint or "").endswith("/fleet.py:fleet")
 
 
 def _active(deployment: DeploymentResponse) -> bool:

@@ -12,7 +12,9 @@ from pipelines.collect.run import FAILURES
 from pipelines.errors import SlotfeedError
 from pipelines.shares import Share, parts
 from pipelines.slots import slot_floor
+from pipelines.store.in_time import waits_in_time
 from pipelines.store.runs import carried
+from pipelines.watch.feeds import REST
 
 
 @flow(name="feed", description="Collect, validate, convert and deliver one market slot.")
@@ -35,9 +37,9 @@ async def feed(community: str = "community.yaml", at: datetime | None = None, sh
     return run.summary
 
 
-@flow(name="feed-rest", description="The shares of a slot that no feed has brought to its end.")
+@flow(name="feed-rest", description="What no feed has brought to its end in this slot.")
 async def feed_rest(shares: int, community: str = "community.yaml", at: datetime | None = None) -> dict[str, Any]:
-    """Carry what a worker left that has died, or never came, while there is still time in its slot.
+    """Carry what a worker left that has died or never came, or that the exchange would not take, while there is time.
 
     Args:
         shares: how many parts the community has.
@@ -53,17 +55,27 @@ async def feed_rest(shares: int, community: str = "community.yaml", at: datetime
 
 
 async def rest_once(run: Run, *, shares: int = 1, tell: Teller = tell_nobody) -> None:
-    """Feed the shares that no feed has brought to its end in the run's slot."""
+    """Feed the shares that no feed has brought to its end in the run's slot, or of which something waits in time.
+
+    A feed may end well and leave things behind: what a dead one had in hand while it ran, or what it gave back because
+    the exchange was away.
+    """
     begun = slot_floor(run.now, run.community.slot_length)
     done = carried(run.store, "feed", since=begun)
-    left = [share for share in parts(shares) if str(share) not in done]
+    left = [share for share in parts(shares) if str(share) not in done or _waits(run, share)]
     run.summary["shares"] = [str(share) for share in left]
     for share in left:
         try:
             async with open_run("feed", run.file, at=run.at, tell=tell, share=share, stop=run.stop) as its_run:
+                its_run.summary[REST] = True
                 await feed_once(its_run)
         except SlotfeedError as error:
             run.problems.append(f"share {share}: {error}")
+
+
+def _waits(run: Run, share: Share) -> bool:
+    assets = [asset.asset_id for asset in share.part(run.community).assets]
+    return waits_in_time(run.store, assets=assets, now=run.clock.now())
 
 
 async def feed_once(run: Run) -> None:

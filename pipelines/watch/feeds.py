@@ -18,6 +18,9 @@ MISSED = 2
 DOUBLED = 4
 """Slots in a row with more than one feed of the same share; ours. One may be by hand, or after a worker's death."""
 
+REST = "rest"
+"""In the summary of a feed that `feed-rest` began, after another that failed, died, or left something: no doubling."""
+
 LOGIN = "AuthenticationError"
 
 
@@ -48,7 +51,8 @@ def _last(connection: Connection) -> Any:  # noqa: ANN401 - a row of the run log
 def _recent(connection: Connection, *, since: datetime, until: datetime) -> Sequence[Any]:
     row = table_of(RunRow)
     within = (row.c.logical_time >= since, row.c.logical_time <= until)
-    query = select(row.c.logical_time, row.c.share, row.c.release).where(row.c.command == "feed", *within)
+    wanted = (row.c.logical_time, row.c.share, row.c.release, row.c.summary)
+    query = select(*wanted).where(row.c.command == "feed", *within)
     return connection.execute(query.order_by(row.c.started_at)).all()
 
 
@@ -75,7 +79,7 @@ def _missing(connection: Connection, last: Any, *, now: datetime, length: timede
 def _doubled(recent: Sequence[Any], *, now: datetime, length: timedelta) -> Iterator[Alarm]:
     """More than one feed of a share in each of the last slots that are over."""
     newest = slot_floor(now, length)
-    counts = Counter((one.share, slot_floor(one.logical_time, length)) for one in recent)
+    counts = Counter((one.share, slot_floor(one.logical_time, length)) for one in recent if REST not in one.summary)
     for share in sorted({one.share for one in recent}):
         found = [counts[share, newest - number * length] for number in range(1, DOUBLED + 1)]
         if min(found) > 1:

@@ -130,6 +130,7 @@ def test_deployed_feed_run_by_a_worker_reaches_the_exchange(
                 == {one["name"] for one in declared}
                 == {
                     "feed",
+                    "feed-rest",
                     "reconcile",
                     "backfill",
                     "grid-fees",
@@ -143,6 +144,7 @@ def test_deployed_feed_run_by_a_worker_reaches_the_exchange(
             )
             schedules = {name: one["schedules"] for name, one in deployments.items()}
             assert schedules["feed"][0]["schedule"]["interval"] == 900
+            assert schedules["feed-rest"][0]["schedule"]["interval"] == 900
             assert schedules["reconcile"][0]["schedule"]["cron"] == "5 * * * *"
             assert schedules["backfill"] == []
             assert schedules["grid-fees"][0]["schedule"]["interval"] == 900
@@ -153,7 +155,18 @@ def test_deployed_feed_run_by_a_worker_reaches_the_exchange(
             assert told.count("with an active schedule") == 2
             assert "none is online in pool 'slotfeed'" in told
             # The schedules would start runs on a community that isn't there.
-            for name in ("feed", "reconcile", "grid-fees", "archive", "commission", "listen", "quality", "watch"):
+            assert "feed-rest" not in told
+            for name in (
+                "feed",
+                "feed-rest",
+                "reconcile",
+                "grid-fees",
+                "archive",
+                "commission",
+                "listen",
+                "quality",
+                "watch",
+            ):
                 api.post(f"/deployments/{deployments[name]['id']}/pause_deployment").raise_for_status()
 
             assert "feed: its schedule is paused" in doctor_on(server)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlmodel import col
 
 from flows.feed import feed, feed_rest, rest_once
@@ -21,7 +21,7 @@ from pipelines.deliver.outbox import LEASE
 from pipelines.frames import State
 from pipelines.settings import Secrets
 from pipelines.shares import Share
-from pipelines.store import RunRow, SubmissionRow
+from pipelines.store import RunRow, SubmissionRow, table_of
 from pipelines.store.own import open_own_store
 from tests.flows.places import Place
 from tests.reliability.invariants import check_all
@@ -160,6 +160,37 @@ def test_the_rest_carries_what_no_feed_has_brought_to_its_end(place: Place, slot
     assert runs(place.file)[-1] == ("feed-rest", "ok")
     with place.store() as store:
         assert told_of(check_all(seen(place, store, kills=0))) == ""
+
+
+def test_the_rest_carries_what_a_feed_left_behind_that_came_to_its_end(place: Place, slotfeed: Command) -> None:
+    """A feed is begun again by hand while a dead one's values are leased: it ends well, and has sent nothing."""
+    assert slotfeed("feed", "--at", AT)[0] == 0
+    began = datetime.fromisoformat(AT)
+    row = table_of(SubmissionRow)
+    in_hand = {"state": State.SENDING.value, "leased_by": "dead", "leased_until": began + LEASE, "accepted_at": None}
+    with place.store() as store, store.writing() as connection:
+        first = connection.execute(select(row.c.asset_id).order_by(row.c.asset_id).limit(5)).scalars().all()
+        connection.execute(update(row).where(row.c.asset_id.in_(first[:3])).values(**in_hand))
+        given_back = {"state": State.PENDING.value, "leased_by": "", "leased_until": None, "accepted_at": None}
+        connection.execute(update(row).where(row.c.asset_id.in_(first[3:])).values(**given_back))
+
+    def carry_the_rest(after: timedelta) -> list[str]:
+        place.live_until(began + after)
+
+        async def carry() -> list[str]:
+            async with open_run("feed-rest", place.file, at=began + after, tell=tell_nobody) as run:
+                await rest_once(run)
+            return list(run.summary["shares"])
+
+        return asyncio.run(carry())
+
+    # What was given back may leave at once, what is leased may not.
+    assert carry_the_rest(timedelta(minutes=1)) == ["1/1"]
+    assert states(place.file) == {State.ACCEPTED: 33, State.SENDING: 3}
+    assert carry_the_rest(timedelta(minutes=2)) == []
+    assert carry_the_rest(LEASE + timedelta(seconds=1)) == ["1/1"]
+    assert states(place.file) == {State.ACCEPTED: 36}
+    assert carry_the_rest(LEASE + timedelta(minutes=1)) == []
 
 
 def shares_of(place: Place) -> list[str]:

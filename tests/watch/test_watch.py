@@ -61,7 +61,7 @@ def all_heard(store: Store, at: datetime) -> None:
 
 
 def fed(
-    store: Store, at: datetime, outcome: str = "ok", *, share: str = "1/1", release: str = "1", **summary: str
+    store: Store, at: datetime, outcome: str = "ok", *, share: str = "1/1", release: str = "1", **summary: object
 ) -> None:
     times = {"logical_time": at, "started_at": at}
     row = {"run_id": f"feed-{at}-{share}", "command": "feed", "outcome": outcome, "summary": summary}
@@ -211,6 +211,18 @@ def test_two_feeds_in_each_slot(store: Store, community: Community, well: dateti
         found = of_feeds(store, community, now + timedelta(minutes=2))
         assert list(found) == ([(Kind.FEED_DOUBLED, "")] if number == 5 else []), number
     assert found[Kind.FEED_DOUBLED, ""] == "2 or more in each of the last 4 slots of 15 min"
+
+
+@pytest.mark.parametrize("outcome", ["failed", "running", "incomplete"])
+def test_a_feed_that_is_done_again_after_each_that_fails_or_dies_is_no_second_one(
+    store: Store, community: Community, well: datetime, outcome: str
+) -> None:
+    day = well + DAY
+    for number in range(6):
+        now = day + number * SLOT
+        fed(store, now, outcome)
+        fed(store, now + timedelta(minutes=1), rest=True)
+    assert of_feeds(store, community, now + timedelta(minutes=2)) == {}
 
 
 def test_shares_of_two_numbers_and_workers_of_two_releases(store: Store, community: Community, well: datetime) -> None:
