@@ -12,7 +12,7 @@ from pipelines.community import Community
 from pipelines.frames import INSTANT
 from pipelines.slots import slot_floor
 from pipelines.store import USABLE, ReadingRow, table_of
-from pipelines.store.asked import among, asked
+from pipelines.store.asked import among, asked, no_lead
 from pipelines.store.large import read_large
 
 CHUNK = timedelta(days=7)
@@ -164,7 +164,7 @@ def _neighbour(stream_id: object, instant: object, *, before: bool, inclusive: b
         side = other.c.ts >= instant if inclusive else other.c.ts > instant
     nearest: ScalarSelect[datetime] = (
         select(other.c.ts)
-        .where(other.c.stream_id == stream_id, side, other.c.verdict.in_(USABLE))
+        .where(other.c.stream_id == stream_id, side, no_lead(other.c.verdict).in_(USABLE))
         .order_by(other.c.ts.desc() if before else other.c.ts.asc())
         .limit(1)
         .scalar_subquery()
@@ -182,7 +182,7 @@ def _running_into(stream_id: object, instant: object, earliest: object) -> Scala
             other.c.ts >= earliest,
             other.c.ts < instant,
             other.c.ts_end > instant,
-            other.c.verdict.in_(USABLE),
+            no_lead(other.c.verdict).in_(USABLE),
         )
         .scalar_subquery()
     )
@@ -209,6 +209,5 @@ def _within(connection: Connection, bounds: list[tuple[str, datetime, datetime]]
     return (
         select(*(table.c[name] for name in LOADED.names()))
         .join(widened, and_(table.c.stream_id == widened.c.stream_id, table.c.ts.between(widened.c.a, widened.c.b)))
-        # An expression, so that the index of verdicts isn't taken: nearly all readings are usable.
-        .where(table.c.verdict.concat("").in_(USABLE))
+        .where(no_lead(table.c.verdict).in_(USABLE))
     )

@@ -33,7 +33,7 @@ from pipelines.store.aged_tables import (
     SUBMISSIONS,
     AgedKind,
 )
-from pipelines.store.asked import asked
+from pipelines.store.asked import asked, no_lead
 from pipelines.store.discrepancies import closed, standing
 
 ASKED_AGAIN = timedelta(days=35)
@@ -186,7 +186,7 @@ def _anchors(connection: Connection, kind: AgedKind, ids: list[str], horizon: da
     other = table_of(kind.model).alias("other")
     counts: ColumnElement[bool]
     if kind is READINGS:
-        counts = other.c.verdict.in_(USABLE)
+        counts = no_lead(other.c.verdict).in_(USABLE)
     elif kind is SUBMISSIONS:
         counts = and_(other.c.quantity == Quantity.FORECAST.value, other.c.state.in_(TAKEN))
     elif kind in (SLOT_ENERGY, EXCHANGE_ENERGY):

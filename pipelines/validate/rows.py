@@ -10,6 +10,7 @@ from sqlmodel import col
 
 from pipelines.frames import Kind
 from pipelines.store import CHUNK, USABLE, ReadingRow, Verdict, read_frame
+from pipelines.store.asked import no_lead
 from pipelines.store.large import read_large
 from pipelines.validate.prepare import KEY, ROWS, USABLE_REGISTERS
 from pipelines.validate.replacing import STANDING
@@ -133,12 +134,8 @@ def _look_up(connection: Connection, stamps: pl.DataFrame) -> pl.DataFrame:
 
 
 def _verdict_in(reading: Any, verdicts: Collection[Verdict]) -> ColumnElement[bool]:  # noqa: ANN401 - an alias
-    """Filters rows that were found by their stamp.
-
-    The concatenation keeps the planner off the index of verdicts: where its statistics are from when hardly a
-    reading was judged, each look for a stamp would go through all that have been judged since.
-    """
-    return col(reading.verdict).concat("").in_(verdicts)
+    """Filters rows that were found by their stamp."""
+    return no_lead(reading.verdict).in_(verdicts)
 
 
 def _columns(schema: pl.Schema) -> list[Any]:

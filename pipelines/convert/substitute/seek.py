@@ -9,7 +9,7 @@ from sqlalchemy import CTE, ColumnElement, Connection, ScalarSelect, and_, func,
 from expectations.limits import WHOLE
 from pipelines.convert.methods import FILLING, Method
 from pipelines.store import USABLE, ReadingRow, SlotEnergyRow, table_of
-from pipelines.store.asked import asked
+from pipelines.store.asked import asked, no_lead
 
 T = TypeVar("T")
 Range = tuple[str, datetime, datetime]
@@ -25,7 +25,7 @@ def last_readings(connection: Connection, stream_ids: list[str]) -> dict[str, da
 
     def newest(stream_id: ColumnElement[Any]) -> ScalarSelect[Any]:
         told = func.coalesce(table.c.ts_end, table.c.ts)
-        mine = select(told).where(table.c.stream_id == stream_id, table.c.verdict.in_(USABLE))
+        mine = select(told).where(table.c.stream_id == stream_id, no_lead(table.c.verdict).in_(USABLE))
         return mine.order_by(table.c.ts.desc()).limit(1).scalar_subquery()
 
     found: dict[str, datetime] = {}

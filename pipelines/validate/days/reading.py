@@ -23,6 +23,7 @@ from pipelines.store import (
     read_frame,
     table_of,
 )
+from pipelines.store.asked import no_lead
 from pipelines.validate.days.channels import MARKS, REGISTERS
 from pipelines.validate.days.exchange import SENT
 from pipelines.validate.days.packed import read_packed_slots
@@ -130,7 +131,7 @@ def _readings(
 ) -> pl.DataFrame:
     row = table_of(ReadingRow)
     query = select(*(row.c[name] for name in schema.names())).where(
-        row.c.ts >= start, row.c.ts <= end, row.c.verdict.in_(USABLE), row.c.value.is_not(None)
+        row.c.ts >= start, row.c.ts <= end, no_lead(row.c.verdict).in_(USABLE), row.c.value.is_not(None)
     )
     if kind is not None:
         query = query.where(row.c.kind == kind)
