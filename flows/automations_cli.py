@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from flows import screens
-from pipelines.errors import ConfigurationError, Issue, TerminalError
+from pipelines.errors import ConfigurationError, Issue
 
 Urgent = Annotated[
     list[str], typer.Option(help="Prefect's block for what can't wait, as type/name: slack-webhook/ops.")
@@ -41,19 +41,16 @@ def automations(urgent: Urgent, by_day: ByDay = None, output: Output = None) -> 
 
 
 async def _make(urgent: list[str], by_day: list[str], output: Path | None) -> dict[str, str]:
-    import httpx
     from prefect.client.orchestration import get_client
-    from prefect.exceptions import PrefectException
 
     from flows.automations import apply, as_file, block_ids
     from flows.automations import automations as made_of
+    from flows.prefect_words import told_as_ours
 
-    try:
+    with told_as_ours():
         async with get_client() as client:
             made = made_of(urgent=await block_ids(client, urgent), by_day=await block_ids(client, by_day))
             if output is None:
                 return await apply(client, made)
-    except (PrefectException, httpx.HTTPError) as error:
-        raise TerminalError(f"Prefect's server: {type(error).__name__} {error}".strip()) from error
     output.write_text(as_file(made), encoding="utf-8")
     return {one.name: "written" for one in made}

@@ -8,12 +8,12 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
 from prefect.client.schemas.objects import WorkerStatus
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.exceptions import PrefectException
 from prefect.server.schemas.schedules import SCHEDULE_TYPES
 from prefect.settings import PREFECT_API_URL
 from pydantic import TypeAdapter
 
 from flows.doctor import Found, Look, fine
+from flows.prefect_words import TROUBLES, address, hold_back_logs, in_words
 from pipelines.shares import parts
 
 NEEDED = ("feed", "reconcile")
@@ -34,21 +34,24 @@ async def look_at_prefect(*, slot_length: timedelta) -> list[Look]:
     """What is at the server that this environment names; `slot_length` is of the community's market."""
     url = PREFECT_API_URL.value()
     if not url:
-        remedy = "Start `prefect server start` and set PREFECT_API_URL; without, runs are by hand only"
+        remedy = "Set PREFECT_API_URL (`slotfeed serve` has http://127.0.0.1:4200/api); without, runs are by hand only"
         return [Look(what=WHAT, found=Found.NOTICE, told="no server is named", remedy=remedy)]
+    hold_back_logs()
     async with get_client() as client:
-        if (error := await client.api_healthcheck()) is not None:
-            told = f"the server at {url} doesn't answer ({type(error).__name__} {error})".strip()
+        away: Exception | None = await client.api_healthcheck()
+        if away is not None:
+            told = f"the server at {address(url)} doesn't answer ({in_words(away)})"
             return [Look(what=WHAT, found=Found.FAULT, told=told, remedy="Start it, or correct PREFECT_API_URL")]
         try:
             tagged = DeploymentFilter(tags=DeploymentFilterTags(all_=["slotfeed"]))
             found = await client.read_deployments(deployment_filter=tagged)
             pools = {deployment.work_pool_name for deployment in found if deployment.work_pool_name}
             workers = [look for pool in sorted(pools) for look in await _workers(client, pool)]
-        except PrefectException as error:
-            return [Look(what=WHAT, found=Found.FAULT, told=f"{url}: {error}", remedy="See the server's log")]
+        except TROUBLES as error:
+            told = f"{address(url)}: {in_words(error)}"
+            return [Look(what=WHAT, found=Found.FAULT, told=told, remedy="See the server's log")]
     return [
-        fine(WHAT, f"the server at {url} answers"),
+        fine(WHAT, f"the server at {address(url)} answers"),
         *_deployments(found),
         *await look_at_feeds(found, slot_length=slot_length),
         *workers,

@@ -31,6 +31,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.workers.process import ProcessWorker
 
 from flows.local_prefect import QUIET, START_S, answers
+from flows.prefect_words import told_as_ours, without_keys
 from flows.serve_deployments import POOL, ROOT
 from pipelines.errors import TerminalError
 
@@ -174,7 +175,7 @@ def _wait(url: str, server: Kept, asked: Asked) -> None:
 
 
 def _deploy(text: str, url: str, environment: dict[str, str]) -> None:
-    with temporary_settings({PREFECT_API_URL: url}), get_client(sync_client=True) as client:
+    with told_as_ours(), temporary_settings({PREFECT_API_URL: url}), get_client(sync_client=True) as client:
         try:
             client.read_work_pool(POOL)
         except ObjectNotFound:
@@ -192,7 +193,8 @@ def _deploy(text: str, url: str, environment: dict[str, str]) -> None:
             check=False,
         )
     if done.returncode:
-        raise TerminalError(f"Prefect refused the deployments: {(done.stderr or done.stdout).strip()[-500:]}")
+        said = without_keys(done.stderr or done.stdout).strip()
+        raise TerminalError(f"Prefect refused the deployments: {said[-500:]}")
 
 
 def _stop(kept: Sequence[Kept], asked: Asked) -> None:

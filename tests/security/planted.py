@@ -21,6 +21,8 @@ DATABASE = "pl4nt-db:@/9c1e"
 METERS = "pl4nt-meters#%5b2d"
 CLOUD = "pl4nt-cloud-e7a04c"
 TOKEN = "pl4nt-token-31c95d0a"
+SWITCH = "pl4nt-switch-d00f"
+"""In the address of the dead man's switch."""
 
 SECRETS = {
     "the exchange's password": EXCHANGE,

@@ -11,32 +11,26 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-import typer
-import yaml
+from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogHandler
 
-from flows import screens
 from flows.feed import feed
 from flows.local_prefect import prefect_server
+from flows.watch import watch
 from pipelines.check import read_community
 from pipelines.errors import AuthenticationError, IncompleteRun
-from pipelines.sandbox.clouds.app import vendors
-from pipelines.sandbox.clouds.demo import assignments
-from pipelines.sandbox.clouds.process import clouds_process
 from pipelines.store import open_store
-from tests.flows import places
-from tests.flows.places import FIRST_RUN, SLOT, Place, living_in, open_place
+from tests.flows.places import SLOT
 from tests.security.listeners import Listener, listening
 from tests.security.planted import (
     CLOUD,
-    DATABASE,
     ENVIRONMENT,
     EXCHANGE,
     SECRETS,
+    SWITCH,
     TOKEN,
     Parrot,
     Told,
@@ -59,99 +53,6 @@ def _all_logged(caplog: pytest.LogCaptureFixture) -> None:
     # Logs that everything is written into, as somebody makes them who looks for a fault.
     for name in ("httpx", "httpcore", "aiohttp", "asyncio", "websockets", "slotfeed"):
         caplog.set_level(logging.DEBUG, logger=name)
-
-
-@pytest.fixture
-def place(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    """The demo's community, whose exchange knows the planted login."""
-    monkeypatch.setattr(places, "USERNAME", ENVIRONMENT["SLOTFEED_EXCHANGE_USERNAME"])
-    monkeypatch.setattr(places, "PASSWORD", EXCHANGE)
-    monkeypatch.setattr(places, "IN_ENVIRONMENT", ENVIRONMENT)
-    with open_place(tmp_path, tmp_path_factory.mktemp("exchange")) as opened, living_in(opened):
-        yield opened
-
-
-def move_to_clouds(place: Place, url: str) -> None:
-    """One asset to each of two vendors: by key, and by OAuth."""
-    content = yaml.safe_load(place.file.read_text())
-    prefixes = {name: url + module.PREFIX for name, module in vendors().items()}
-    content["sources"]["inexogy"] = {"type": "inexogy", "url": prefixes["inexogy"], "username": "planted-user"}
-    content["sources"]["solaredge"] = {"type": "solaredge", "url": prefixes["solaredge"], "client_id": "planted-user"}
-    moved: set[str] = set()
-    for asset in content["assets"]:
-        vendor, device, channel = assignments().get(asset["name"], ("", "", ""))
-        if vendor in content["sources"] and vendor not in moved:
-            asset["streams"] = [{"source": vendor, "device": device, "register": channel}]
-            moved.add(vendor)
-    place.file.write_text(yaml.safe_dump(content, sort_keys=False))
-    assert moved == {"inexogy", "solaredge"}
-
-
-def agrees(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The account's owner opens the address that is shown, and types in the code; returns the codes."""
-    shown: list[str] = []
-    codes: list[str] = []
-    original = screens.out.print
-
-    def note(*texts: Any, **how: Any) -> None:
-        shown.extend(str(text) for text in texts)
-        original(*texts, **how)
-
-    def type_in(*_: Any, hide_input: bool, **__: Any) -> str:
-        assert hide_input
-        address = next(text.strip() for text in shown if "client_id=" in text)
-        page = httpx.get(f"{address}&site_id={assignments()['PV 1'][1]}").text
-        back, code = re.search(r"https://app\.example\S+?(?=<)", page), re.search(r"<code>([^<]+)</code>", page)
-        assert back is not None
-        assert code is not None
-        codes.append(code[1])
-        return back[0].replace("&amp;", "&")
-
-    monkeypatch.setattr(screens.out, "print", note)
-    monkeypatch.setattr(typer, "prompt", type_in)
-    return codes
-
-
-@pytest.mark.usefixtures("_planted", "_all_logged")
-def test_a_day_s_work_leaves_no_secret_anywhere(
-    place: Place,
-    postgres_url: str,
-    slotfeed: Command,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    told = Told(slotfeed)
-    at = FIRST_RUN
-    with clouds_process(username="planted-user", secret=CLOUD, clock_start=at) as url:
-        place.write_file(protocol="sdk", database=postgres_url)
-        move_to_clouds(place, url)
-        codes = agrees(monkeypatch)
-        told.run("sources", "authorise", "solaredge")
-        told.run("check", "--connect")
-        told.run("sources", "list")
-        for number in range(2):
-            now = at + number * SLOT
-            place.live_until(now)
-            told.run("feed", "--at", now.isoformat())
-        told.run("reconcile", "--at", (at + 2 * SLOT).isoformat())
-        told.run("sources", "quota")
-        told.run("status", "--json")
-        told.run("report", "--output", "report.html")
-        told.run("assets", "list")
-    assert "36 assets" in told.texts[": slotfeed check --connect"]
-    assert (place.folder / "report.html").stat().st_size > 100_000
-
-    kept = place.folder / ".slotfeed" / "tokens" / "solaredge.json"
-    tokens = json.loads(kept.read_bytes())
-    # The one file that holds a secret, and it is nobody else's to read.
-    assert kept.stat().st_mode & 0o777 == 0o600
-    kept.unlink()
-    secrets = SECRETS | {"refresh token": tokens["refresh"], "access token": tokens["access"], "code": codes[0]}
-    texts = told.texts | {"logs": caplog.text}
-    with place.store() as store:
-        assert store.engine.dialect.name == "postgresql"
-        assert str(store.engine.url.password) == DATABASE
-        assert found(store, place.community, texts, place.folder, secrets=secrets) == []
 
 
 PARROTS = [name for name in vars(Parrot) if name not in {"all_of_it", "login"} and not name.startswith("__")]
@@ -267,13 +168,21 @@ def test_prefect_keeps_no_secret_of_runs_that_fail(
             parrot_place.answer = getattr(Parrot(), name)
             with pytest.raises(kind):
                 asyncio.run(feed(community=str(tmp_path / "community.yaml"), at=datetime.fromisoformat(AT)))
+        # What the feeds have left is told as events, and the switch refuses.
+        monkeypatch.setenv("SLOTFEED_DEAD_MANS_SWITCH_URL", f"{parrot_place.url}/{SWITCH}")
+        with pytest.raises(IncompleteRun, match="the dead man's switch"):
+            asyncio.run(watch(community=str(tmp_path / "community.yaml"), at=datetime.fromisoformat(AT) + 4 * SLOT))
         APILogHandler().flush()
+        EventsWorker.instance().drain()
         logs = httpx.post(f"{server.url}/logs/filter", json={}, timeout=30).json()
+        kept = httpx.post(f"{server.url}/events/filter", json={}, timeout=30).json()["events"]
     # It has been told what happened.
     gc.collect()
     database = (home / "prefect.db").read_bytes()
     assert b"feed-summary" in database
     assert any("AuthenticationError" in log["message"] for log in logs)
+    assert any(one["event"].startswith("slotfeed.") for one in kept)
+    assert any(f"/{SWITCH}" in one.path for one in parrot_place.heard)
     community = read_community(tmp_path / "community.yaml")
     with contextlib.closing(open_store(f"sqlite:///{tmp_path / 'slotfeed.sqlite'}")) as store:
-        assert found(store, community, {}, tmp_path) == []
+        assert found(store, community, {}, tmp_path, secrets=SECRETS | {"the switch's address": SWITCH}) == []
