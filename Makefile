@@ -10,7 +10,7 @@ UV := $(BIN)/uv
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: demo test docs matrices check audit bench mutants format lock setup browser postgres openmp clean help
+.PHONY: demo test docs screenshots matrices check audit bench mutants format lock setup browser postgres openmp clean help
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ check: $(READY)  ## Lint, types and the rules of the house
 
 docs: $(READY)  ## The documentation as a site, in site/; fails on a broken link
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --config-file .mkdocs.yml
+
+screenshots: $(READY) browser  ## The pictures of docs/operations.md, taken anew
+	@$(BIN)/python -m tests.screenshots
 
 bench: $(READY) openmp  ## Figures: reading, validating, slots, forecasts, posting, outbox, reconciling, each beside a peer; a day's outage, half a day of trouble
 	@$(BIN)/python tests/benchmarks/clouds.py

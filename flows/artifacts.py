@@ -22,6 +22,8 @@ from pipelines.report.rundown import (
     MOST_ROWS,
     discrepancy_rows,
     feed_in_words,
+    heading,
+    nothing_to_send,
     problems_in_words,
     reconcile_in_words,
     submission_rows,
@@ -36,10 +38,12 @@ log = logging.getLogger("slotfeed")
 
 async def leave_feed(run: Run) -> None:
     """Leave what a feed or backfill did; of a share under a name of its own."""
+    asked = run.command == "feed" and "convert" in run.summary
+    nothing = nothing_to_send(run.store, run.community, now=run.now) if asked else ()
     await _leave(
         run,
         "feed" if run.share == WHOLE else f"feed-{run.share.number}-of-{run.share.of}",
-        words=feed_in_words(run.community, run.summary, run.problems),
+        words=feed_in_words(run.community, run.summary, _wrong(run), nothing=nothing),
         rows=submission_rows(run.store, run.community, run.run_id),
     )
 
@@ -51,26 +55,26 @@ async def leave_reconcile(run: Run) -> None:
     await _leave(
         run,
         "reconcile",
-        words=reconcile_in_words(run.community, run.summary, run.problems),
+        words=reconcile_in_words(run.community, run.summary, _wrong(run)),
         rows=rows,
     )
 
 
 async def leave_grid_fees(run: Run) -> None:
     """Leave which grid fees stand and which were set."""
-    words = fees_in_words(run.community, run.summary, run.problems)
+    words = fees_in_words(run.community, run.summary, _wrong(run))
     await _leave(run, "grid-fees", words=words, rows=fee_rows(run.community, run.summary))
 
 
 async def leave_archive(run: Run) -> None:
     """Leave which days were kept."""
-    words = archive_in_words(run.community, run.summary, run.problems)
+    words = archive_in_words(run.community, run.summary, _wrong(run))
     await _leave(run, "archive", words=words, rows=archive_rows(run.summary))
 
 
 async def leave_quality(run: Run) -> None:
     """Leave what the daily look found, and links to its pages."""
-    words = quality_in_words(run.community, run.summary, run.problems)
+    words = quality_in_words(run.community, run.summary, _wrong(run))
     links = quality_links(run.community, run.summary)
     open_ones = list_findings(run.store, closed=False, limit=MOST_ROWS)
     await _leave(run, "quality", words=words, rows=finding_rows(open_ones, run.community), links=links)
@@ -78,7 +82,7 @@ async def leave_quality(run: Run) -> None:
 
 async def leave_commission(run: Run, standings: Sequence[AssetStanding]) -> None:
     """Leave how far each asset is on its way to being proven, those first that need a person."""
-    words = words_of(run.community, run.summary, run.problems)
+    words = words_of(run.community, run.summary, _wrong(run))
     rows = rows_of(standings, ZoneInfo(run.community.community.time_zone))[:MOST_ROWS]
     await _leave(run, "commission", words=words, rows=rows)
 
@@ -86,10 +90,14 @@ async def leave_commission(run: Run, standings: Sequence[AssetStanding]) -> None
 async def leave_watch(run: Run) -> None:
     """Leave what is wrong now."""
     incidents = standing(run.store)
-    lines = [f"- **{in_markdown(headline(one))}**: {in_markdown(one.told)}" for one in incidents]
-    lines = lines or ["- nothing is wrong"]
-    name = in_markdown(run.community.community.name)
-    words = "\n".join([f"**{name}**", "", *lines, *problems_in_words(run.problems)])
+    lines: list[str] = []
+    for one in incidents:
+        since = f"since {one.opened_at:%Y-%m-%d %H:%M} UTC"
+        lines.append(f"- **{in_markdown(headline(one))}**: {in_markdown(one.told)}")
+        lines.append(f"    - {since}. What to do: {in_markdown(one.remedy)}")
+    count = len(incidents)
+    state = "nothing is wrong" if not count else "one thing is wrong" if count == 1 else f"{count:,} things are wrong"
+    words = "\n".join([f"{heading(run.community)}: {state}", "", *lines, *problems_in_words(_wrong(run))])
     rows: list[Mapping[str, Any]] = [
         {"alarm": one.kind.value, "subject": one.subject, "since": f"{one.opened_at:%Y-%m-%d %H:%M} UTC"}
         | {"seen": one.told, "what to do": one.remedy}
@@ -106,10 +114,16 @@ async def leave_fleet(key: str, words: str, rows: Sequence[Mapping[str, str]]) -
         log.warning("No artifacts: Prefect's server doesn't answer (%s)", type(error).__name__)
 
 
+def _wrong(run: Run) -> list[str]:
+    """What went wrong, and what ended the run if an error did."""
+    return [*run.problems, *([f"the run ended: {run.failure}"] if run.failure else [])]
+
+
 async def _leave(
     run: Run, key: str, *, words: str, rows: list[Mapping[str, Any]], links: Mapping[str, str] | None = None
 ) -> None:
-    title = f"{run.community.community.name}, {run.now:%Y-%m-%d %H:%M} UTC"
+    zone = ZoneInfo(run.community.community.time_zone)
+    title = f"{run.community.community.name}, {run.now.astimezone(zone):%Y-%m-%d %H:%M %Z}"
     try:
         await acreate_markdown_artifact(words, key=f"{key}-summary", description=title)
         await acreate_table_artifact([dict(row) for row in rows], key=f"{key}-table", description=title)

@@ -72,12 +72,14 @@ def prefect_server(home: Path) -> Iterator[PrefectServer]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = home / "server.log"
-    environment = os.environ | QUIET | {"PREFECT_HOME": str(home)}
+    url = f"http://127.0.0.1:{port}/api"
+    # Its pages ask the server that they are of, not one on Prefect's usual port.
+    environment = os.environ | QUIET | {"PREFECT_HOME": str(home), "PREFECT_UI_API_URL": url}
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)  # noqa: S603 - own command
         try:
-            yield PrefectServer(process=process, url=f"http://127.0.0.1:{port}/api", log=log)
+            yield PrefectServer(process=process, url=url, log=log)
         finally:
             process.terminate()
             try:

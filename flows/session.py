@@ -74,6 +74,9 @@ class Run:
     problems: list[str] = field(default_factory=list)
     """What went wrong without ending the run."""
 
+    failure: str = ""
+    """What ended it, if an error did."""
+
     stages_s: dict[str, float] = field(default_factory=dict)
     """How long each step took, all its goes together, in seconds."""
 
@@ -225,6 +228,7 @@ def _log_end_by(error: BaseException, run: Run) -> None:
         outcome, message = "stopped", f"by {run.stop.first.name}"
     else:
         outcome = "stopped" if isinstance(error, STOPPED) else "failed"
+        run.failure = message
     _log_end(run, outcome, {"error": message, "error_type": type(error).__name__})
 
 

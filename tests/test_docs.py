@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipelines.metrics.overview import CAN_WAIT
+from pipelines.watch.alarms import REMEDIES, Kind
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -60,13 +63,61 @@ def test_each_page_stands_in_the_sites_navigation_once() -> None:
     assert sorted(listed) == [str(page.relative_to(DOCS)) for page in PAGES]
 
 
+def runbook() -> dict[str, str]:
+    """Alarm -> its entry."""
+    page = (DOCS / "watch.md").read_text(encoding="utf-8")
+    [section] = re.findall(r"^## Runbook\n(.*?)^## ", page, re.DOTALL | re.MULTILINE)
+    entries = re.split(r"^### `(.+)`\n", section, flags=re.MULTILINE)[1:]
+    return dict(zip(entries[::2], entries[1::2], strict=True))
+
+
+def test_the_runbook_has_an_entry_for_each_alarm_in_the_order_of_its_table() -> None:
+    page = (DOCS / "watch.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[`(.+?)`\]\((#.+?)\) \| (now|by day) \|", page, re.MULTILINE)
+    assert [name for name, _, _ in rows] == list(runbook()) == [kind.value for kind in Kind]
+    assert {anchor for _, anchor, _ in rows} <= {f"#{one}" for one in anchors(DOCS / "watch.md")}
+    # Who is woken by page and program alike.
+    assert {name for name, _, when in rows if when == "by day"} == {kind.value for kind in CAN_WAIT}
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_each_entry_of_the_runbook_has_all_parts_and_commands_that_there_are(kind: Kind) -> None:
+    entry = runbook()[kind.value]
+    parts = re.findall(r"^- \*\*(.+?)\*\*: (.+)", entry, re.MULTILINE)
+    assert [name for name, _ in parts] == ["Means", "Raised when", "Look first", "Do", "Over when", "Lost"]
+    commands = re.findall(r"^## `(slotfeed .+?)`$", (DOCS / "commands.md").read_text(encoding="utf-8"), re.MULTILINE)
+    named = re.findall(r"`(slotfeed [a-z][^`]*)`", " ".join(entry.split()))
+    assert [one for one in named if not one.startswith(tuple(commands))] == []
+    # What the alarm itself says to run stands in its entry too.
+    told = re.findall(r"`(slotfeed [^`]+)`", REMEDIES[kind])
+    assert [one for one in told if one not in " ".join(entry.split())] == []
+
+
+def test_alerts_of_prometheus_lead_to_entries_of_the_runbook() -> None:
+    alerts = (DOCS / "grafana" / "slotfeed-alerts.yaml").read_text(encoding="utf-8")
+    assert alerts.count("""docs/watch.md#{{ reReplaceAll "[.]" "" $labels.alarm }}""") == 2
+    listed = re.findall(r'slotfeed_incidents_open\{alarm=~"(.+?)"', alerts)
+    kinds = [name for names in listed for name in names.split("|")]
+    assert sorted(kinds) == sorted(kind.value for kind in Kind)
+    assert {name.replace(".", "") for name in kinds} <= anchors(DOCS / "watch.md")
+
+
 @pytest.mark.parametrize("name", ["operations.md", "failure-modes.md"])
 def test_guides_name_alarms_that_there_are(name: str) -> None:
-    known = set(re.findall(r"^\| `([a-z]+\.[a-z]+)` \|", (DOCS / "watch.md").read_text(encoding="utf-8"), re.MULTILINE))
     named = set(re.findall(r"`([a-z]+\.(?:[a-z]+))`", (DOCS / name).read_text(encoding="utf-8")))
     alarms = {one for one in named if not one.endswith((".yaml", ".service"))}
     assert alarms
-    assert alarms <= known
+    assert alarms <= set(Kind)
+
+
+def test_each_picture_is_there_and_small() -> None:
+    shown = {
+        (page.parent / name).resolve()
+        for page in PAGES
+        for name in re.findall(r"!\[[^\]]+\]\(([^)\s]+)\)", without_code(page.read_text(encoding="utf-8")))
+    }
+    assert shown == set((DOCS / "images").iterdir())
+    assert all(picture.stat().st_size <= 120_000 for picture in shown)
 
 
 def test_compose_names_what_is_there() -> None:

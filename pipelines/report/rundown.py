@@ -1,5 +1,6 @@
 """One run in words and rows, for the artifacts of a flow run and the screen of an ad hoc one."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -8,24 +9,41 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 
 from pipelines.community import Community
+from pipelines.frames import Quantity, State
 from pipelines.plain import in_markdown
 from pipelines.report.mending import repair_in_words
+from pipelines.slots import slot_floor
 from pipelines.store import DiscrepancyRow, Store, SubmissionRow, table_of
+from pipelines.store.asked import asked
 from pipelines.store.discrepancies import given_up, still_open
 
 MOST_ROWS = 200
 """Rows of a table in an artifact; Prefect keeps each in its database."""
 
+MOST_NAMES = 10
+
+NEEDS_NOBODY = (State.ACCEPTED.value, State.CONFIRMED.value, State.SUPERSEDED.value)
+"""States of what needs nobody; all else comes first in a table."""
+
+NAMED_AGAIN = re.compile(r"^(forecast|measurement) of asset '.*' for slot [-0-9]+ [:0-9]+ UTC: ")
+"""How a submission's error begins; its row says that already."""
+
 
 def submission_rows(
     store: Store, community: Community, run_id: str, *, most: int = MOST_ROWS
 ) -> list[Mapping[str, Any]]:
-    """What a run planned and what became of it by now: asset, slot (local time), quantity, Wh, state, note."""
+    """What a run planned and what became of it by now: asset, slot (local time), quantity, Wh, state, note.
+
+    What has not reached the exchange comes first, so that it is seen, and is among the rows where there are more.
+    """
     row = table_of(SubmissionRow)
     columns = (row.c.asset_id, row.c.slot_start, row.c.quantity, row.c.energy_wh, row.c.state, row.c.error)
     with store.reading() as connection:
         found = connection.execute(
-            select(*columns).where(row.c.run_id == run_id).order_by(row.c.slot_start.desc(), row.c.id).limit(most)
+            select(*columns)
+            .where(row.c.run_id == run_id)
+            .order_by(row.c.state.in_(NEEDS_NOBODY), row.c.slot_start.desc(), row.c.id)
+            .limit(most)
         ).all()
     names = {asset.asset_id: asset.name for asset in community.assets}
     zone = ZoneInfo(community.community.time_zone)
@@ -36,10 +54,28 @@ def submission_rows(
             "quantity": one.quantity,
             "energy_wh": round(one.energy_wh, 3),
             "state": one.state,
-            "note": one.error,
+            "note": NAMED_AGAIN.sub("", one.error),
         }
         for one in found
     ]
+
+
+def nothing_to_send(store: Store, community: Community, *, now: datetime) -> list[str]:
+    """Names of live assets for which no forecast of the coming slot was made, in the file's order.
+
+    Their meters are silent for long, or all that they said was put aside.
+    """
+    coming = slot_floor(now, community.slot_length) + community.slot_length
+    live = [asset for asset in community.assets if asset.live]
+    row = table_of(SubmissionRow).c
+    with store.reading() as connection:
+        # Asset by asset, as the table's key goes.
+        wanted = asked(connection, {"asset_id": row.asset_id.type}, [(asset.asset_id,) for asset in live])
+        query = select(row.asset_id).join(wanted, wanted.c.asset_id == row.asset_id)
+        made = set(
+            connection.execute(query.where(row.quantity == Quantity.FORECAST.value, row.slot_start == coming)).scalars()
+        )
+    return [asset.name for asset in live if asset.asset_id not in made]
 
 
 def discrepancy_rows(
@@ -75,9 +111,18 @@ def discrepancy_rows(
     ]
 
 
-def feed_in_words(community: Community, summary: Mapping[str, Any], problems: Sequence[str]) -> str:
-    """A feed or backfill as a short Markdown text; `summary` as the run log holds it, step by step."""
-    lines = [heading(community), ""]
+def feed_in_words(
+    community: Community, summary: Mapping[str, Any], problems: Sequence[str], *, nothing: Sequence[str] = ()
+) -> str:
+    """A feed or backfill as a short Markdown text.
+
+    Args:
+        community: for its name.
+        summary: as the run log holds it, step by step.
+        problems: what went wrong.
+        nothing: names of assets for which there was nothing to send.
+    """
+    lines = [f"{heading(community)}: {_sent(summary)}", ""]
     if collected := summary.get("collect"):
         lines.append(f"- collected {collected['fetched']:,} readings, {collected['stored']:,} of them new or changed")
         lines += _coverage(collected.get("coverage", {}))
@@ -87,6 +132,7 @@ def feed_in_words(community: Community, summary: Mapping[str, Any], problems: Se
             f"- quarantined {validated['quarantined']:,} of {validated['judged']:,}"
             + (f" ({broken})" if broken else "")
             + (f"; {suspect:,} wait for later readings" if (suspect := validated.get("suspect")) else "")
+            + ("; `slotfeed quarantine list` names them" if validated["quarantined"] else "")
         )
     if converted := summary.get("convert"):
         lines.append(f"- made {converted['slots']:,} slots, {converted['corrected']:,} of them corrections")
@@ -98,7 +144,26 @@ def feed_in_words(community: Community, summary: Mapping[str, Any], problems: Se
             f"and refused {delivered['rejected']:,}",
             f"- {delivered['expired']:,} came too late, {waiting:,} wait for the next run",
         ]
+    if nothing:
+        names = ", ".join(map(in_markdown, nothing[:MOST_NAMES])) + (", ..." if len(nothing) > MOST_NAMES else "")
+        lines.append(f"- nothing to send for {len(nothing):,} live asset(s), silent or put aside: {names}")
     return "\n".join(lines + problems_in_words(problems))
+
+
+def _sent(summary: Mapping[str, Any]) -> str:
+    """Whether all that was to be sent has been, in a few words."""
+    delivered = summary.get("deliver")
+    if delivered is None:
+        return "it did not come to sending" if "collect" in summary else "it did nothing"
+    waiting = delivered["given_back"] + delivered.get("left", 0)
+    troubles = {
+        "refused {}": delivered["rejected"],
+        "{} came too late": delivered["expired"],
+        "{} wait for the next run": waiting,
+    }
+    told = [words.format(f"{count:,}") for words, count in troubles.items() if count]
+    took = f"the exchange took {delivered['accepted']:,} values"
+    return f"not all arrived; {took}, {', '.join(told)}" if told else f"all arrived that was due; {took}"
 
 
 def reconcile_in_words(community: Community, summary: Mapping[str, Any], problems: Sequence[str]) -> str:

@@ -180,7 +180,9 @@ def test_deployed_feed_run_by_a_worker_reaches_the_exchange(
             assert sorted(task["name"].split("-")[0] for task in tasks) == ["collect", "convert", "deliver", "validate"]
             artifacts = {one["key"]: one for one in api.post("/artifacts/filter", json={}).json()}
             assert set(artifacts) == {"feed-summary", "feed-table"}
+            assert "**LV1.111 community**: all arrived that was due" in artifacts["feed-summary"]["data"]
             assert "the exchange took 36 values" in artifacts["feed-summary"]["data"]
+            assert artifacts["feed-summary"]["description"] == "LV1.111 community, 2016-10-29 23:47 CEST"
             assert artifacts["feed-table"]["data"].count('"state"') == 36
             assert "hush-hush" not in str(artifacts) + str(runs) + str(tasks)
 
@@ -242,6 +244,7 @@ def test_deployed_feed_run_by_a_worker_reaches_the_exchange(
             assert alive["path"] == "/alive/key-of-the-switch"
             artifacts = {one["key"]: one for one in api.post("/artifacts/filter", json={}).json()}
             assert "**feed.missing**: the last was at" in artifacts["watch-summary"]["data"]
+            assert "since 2016-10-29 22:40 UTC. What to do: See that" in artifacts["watch-summary"]["data"]
             told = api.post("/events/filter", json={"filter": {"event": {"prefix": ["slotfeed."]}}}).json()["events"]
             assert "slotfeed.feed.missing.began" in [event["event"] for event in told]
             assert "key-of-the-switch" not in str(artifacts) + str(told)
