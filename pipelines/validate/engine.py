@@ -14,9 +14,14 @@ import polars as pl
 
 from expectations.names import CHECKS, Check, Suite
 from pipelines.errors import TerminalError
+from pipelines.lazily import lazily
 
 ROWS_AT_ONCE = 250_000
 """Rows that Great Expectations sees at a time: memory stays the same however long the frame is."""
+
+SELDOM_USED = ("scipy.stats", "altair")
+"""What Great Expectations imports, a third of the seconds that importing it takes, and uses for expectations about
+distributions and for pages."""
 
 _ONE_AT_A_TIME = Lock()
 
@@ -58,8 +63,9 @@ class _Runner:
     """A suite with the batch definition it runs on."""
 
     def __init__(self, suite: Suite) -> None:
-        module = import_module(f"expectations.{suite.value}")
-        context = _context()
+        with lazily(*SELDOM_USED):
+            module = import_module(f"expectations.{suite.value}")
+            context = _context()
         asset = context.data_sources.get("slotfeed").add_dataframe_asset(suite.value)
         self.name = suite
         self.batches: Any = asset.add_batch_definition_whole_dataframe("all")

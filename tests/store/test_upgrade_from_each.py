@@ -15,7 +15,7 @@ from sqlalchemy.types import Boolean, Date, DateTime, Float, Integer, TypeEngine
 
 from pipelines.convert.window import oldest_unslotted
 from pipelines.store import ReadingRow, insert_rows, open_store, table_of
-from pipelines.store.migrate import alembic_config
+from pipelines.store.migrate import alembic_config, revisions
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 REVISIONS = sorted(script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions())
@@ -41,6 +41,11 @@ def reflected(engine: Engine) -> list[Table]:
     metadata = MetaData()
     metadata.reflect(engine)
     return [table for table in metadata.sorted_tables if table.name != "alembic_version"]
+
+
+def test_the_revisions_are_those_that_alembic_knows() -> None:
+    scripts = ScriptDirectory.from_config(alembic_config())
+    assert (list(revisions()), revisions()[-1]) == (REVISIONS, scripts.get_current_head())
 
 
 def filled(engine: Engine) -> dict[str, dict[str, object]]:

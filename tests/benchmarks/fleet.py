@@ -1,0 +1,64 @@
+"""A fleet in one run: hundreds of small communities of one-minute readings, each with a store of its own.
+
+    python -m tests.benchmarks.fleet                   300 communities of 10 assets
+    python -m tests.benchmarks.fleet --write           and put what was measured into docs/performance.md
+
+The third run is measured, as by `feed.py`.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markdown import Markdown
+
+from tests.benchmarks.feed_figures import fleet_table
+from tests.benchmarks.feed_held import hold
+from tests.benchmarks.feed_live import live
+from tests.benchmarks.feed_page import machine, write_part
+from tests.benchmarks.feed_place import Site, open_exchange
+
+EACH = 10
+"""Assets of a community."""
+
+
+def main() -> None:
+    """Measure, print, and write where that is asked for."""
+    parser = argparse.ArgumentParser(description="A fleet in one run.")
+    parser.add_argument("--communities", type=int, default=300)
+    parser.add_argument("--write", action="store_true", help="put it into docs/performance.md")
+    asked = parser.parse_args()
+    load, began, console = os.getloadavg()[0], time.perf_counter(), Console()
+    with tempfile.TemporaryDirectory() as name:
+        told = a_fleet(Path(name), asked.communities)
+    command = " ".join(["python -m tests.benchmarks.fleet", *sys.argv[1:]])
+    took = f"Measuring this took {time.perf_counter() - began:.0f} s (`{command}`)."
+    figures = fleet_table(told, communities=asked.communities, each=EACH)
+    body = "\n\n".join([machine(load, datetime.now(UTC).date()), figures, took])
+    console.print(Markdown(body))
+    if asked.write:
+        write_part("fleet", "A fleet in one run", body)
+
+
+def a_fleet(folder: Path, communities: int) -> dict[str, Any]:
+    """What the third run told."""
+    sites = [Site(folder=folder / f"{turn:04}", first=turn * EACH, assets=EACH) for turn in range(communities)]
+    with open_exchange(folder, communities * EACH) as (url, exchange):
+        for site in sites:
+            site.make(url, protocol="sdk", database="sqlite:///slotfeed.sqlite")
+        [told], _ = live(sites, exchange, ["fleet", *(str(site.file) for site in sites)])
+        if told["not_ok"]:
+            raise RuntimeError(f"{len(told['not_ok'])} communities with trouble: {told['not_ok'][0]}")
+    for site in (sites[0], sites[-1]):
+        hold(folder / "exchange.sqlite", site)
+    return told
+
+
+if __name__ == "__main__":
+    main()
