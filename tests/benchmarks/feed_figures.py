@@ -1,5 +1,6 @@
 """The tables of `feed.py`: what was measured beside what is asked for."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +19,9 @@ GOAL_FIXED_S = 8.0
 GOAL_FLEET_S = 120.0
 GOAL_SHARES_S = 780.0
 """Of a slot's 15 minutes a feed has thirteen, for it runs two minutes into it."""
+
+YEAR, GOAL_GROWTH = 350_000_000, 0.2
+"""Slots of 10,000 assets in a year, and how much longer the live slot may last beside them."""
 
 STAGES = ("collect", "validate", "convert", "deliver")
 
@@ -121,6 +125,34 @@ def prefect_table(found: Sequence[tuple[int, float]]) -> str:
         goal_s = GOAL_FIXED_S if assets <= FEW else GOALS_S.get(assets)
         rows.append([f"{assets:,}", f"{wall_s:.1f} s", f"{goal_s:.0f} s" if goal_s else "", met(wall_s, goal_s)])
     return table(("assets, SQLite, sdk", "run", "goal", ""), rows)
+
+
+def years_table(kind: str, found: Sequence[dict[str, Any]]) -> str:
+    """The live slot beside ever more stored slots, and beside a year's of 10,000 assets if it goes on so."""
+    first = (found[0]["slots"], sum(found[0]["stages_s"].values()))
+    rows = []
+    for one in found:
+        whole_s = sum(one["stages_s"].values())
+        stages = [f"{one['stages_s'][name]:.2f} s" for name in STAGES]
+        rows.append([f"{one['slots']:,}", *stages, f"{whole_s:.2f} s", f"{whole_s / first[1] - 1:+.0%}"])
+    last = (found[-1]["slots"], sum(found[-1]["stages_s"].values()))
+    year_s = by_logarithm(first, last, YEAR)
+    grown = year_s / first[1] - 1
+    row = [f"{YEAR:,} (by the logarithm)", *[""] * len(STAGES), f"{year_s:.2f} s", f"{grown:+.0%}"]
+    words = f"Goal: at most {GOAL_GROWTH:.0%} more at {YEAR:,} slots: {met(grown, GOAL_GROWTH)}."
+    return f"{kind}:\n\n{table(('slots stored', *STAGES, 'live slot', ''), [*rows, row])}\n\n{words}"
+
+
+def by_logarithm(first: tuple[int, float], last: tuple[int, float], slots: int) -> float:
+    """Seconds at so many slots, if time goes on growing with their logarithm, as the depth of indexes does.
+
+    Args:
+        first: slots and seconds of the smallest store.
+        last: those of the largest.
+        slots: asked for.
+    """
+    slope = (last[1] - first[1]) / math.log(last[0] / first[0])
+    return last[1] + slope * math.log(slots / last[0])
 
 
 def met(figure: float, goal: float | None) -> str:

@@ -1,6 +1,6 @@
 """One feed run in a fresh process, as a worker or cron starts it; tells what it took as a line of JSON.
 
-python -m tests.benchmarks.feed_run INSTANT (plain | SHARE | reconcile | fleet) FILE ...
+python -m tests.benchmarks.feed_run INSTANT (plain | warm | SHARE | reconcile | fleet) FILE ...
 """
 
 import time
@@ -15,11 +15,13 @@ from datetime import datetime  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
+from expectations.names import Suite  # noqa: E402
 from flows.feed import feed_once  # noqa: E402
 from flows.fleet import run_fleet  # noqa: E402
 from flows.reconcile import reconcile_once  # noqa: E402
 from flows.session import Run, open_run, tell_nobody  # noqa: E402
 from pipelines.shares import WHOLE, Share  # noqa: E402
+from pipelines.validate.engine import warm_up  # noqa: E402
 from tests.benchmarks.processes import peak_mib  # noqa: E402
 
 IMPORTED_S = time.perf_counter() - BEGAN
@@ -42,6 +44,8 @@ async def reconciliation(file: str, at: datetime) -> Run:
 def main() -> None:
     """Run, and print what it took."""
     at, how, files = datetime.fromisoformat(sys.argv[1]), sys.argv[2], sys.argv[3:]
+    if how == "warm":
+        warm_up(Suite.READINGS)
     told: dict[str, Any] = {"imports_s": IMPORTED_S}
     began = time.perf_counter()
     if how == "fleet":
@@ -51,7 +55,7 @@ def main() -> None:
         if how == "reconcile":
             run = asyncio.run(reconciliation(files[0], at))
         else:
-            run = asyncio.run(feed_of(files[0], at, WHOLE if how == "plain" else Share.parse(how)))
+            run = asyncio.run(feed_of(files[0], at, Share.parse(how) if "/" in how else WHOLE))
         told |= {"stages_s": run.stages_s, "summary": _small(run.summary)}
     usage = os.times()
     told |= {"run_s": time.perf_counter() - began, "cpu_s": usage.user + usage.system, "peak_mib": peak_mib()}
