@@ -108,7 +108,7 @@ async def examine(path: Path) -> list[Look]:
     except ConfigurationError as error:
         looks += of_issues("database", error.issues, otherwise="")
     except SlotfeedError as error:
-        remedy = "Correct `database`, or see that the database can be reached and has room"
+        remedy = "Correct `database` or its password, or see that the database can be reached and has room"
         looks.append(Look(what="database", found=Found.FAULT, told=str(error), remedy=remedy))
     else:
         with closing(store):

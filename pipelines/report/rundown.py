@@ -154,7 +154,7 @@ def _sent(summary: Mapping[str, Any]) -> str:
     """Whether all that was to be sent has been, in a few words."""
     delivered = summary.get("deliver")
     if delivered is None:
-        return "it did not come to sending" if "collect" in summary else "it did nothing"
+        return "sending did not come to its end" if "collect" in summary else "it did nothing"
     waiting = delivered["given_back"] + delivered.get("left", 0)
     troubles = {
         "refused {}": delivered["rejected"],

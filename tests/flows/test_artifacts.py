@@ -40,7 +40,7 @@ def test_a_refused_login_is_told_with_what_it_kept_from_being_sent(
     with pytest.raises(AuthenticationError):
         asyncio.run(feed())
     words = left["feed-summary"].splitlines()
-    assert words[0] == "**LV1.111 community**: it did not come to sending"
+    assert words[0] == "**LV1.111 community**: sending did not come to its end"
     assert words[-1].startswith("- the run ended: login at 127.0.0.1: user name or password refused (401)")
     assert [row["state"] for row in left["feed-table"]] == ["pending"] * 36
 

@@ -55,7 +55,7 @@ def test_what_has_not_reached_the_exchange_stands_first_however_many_there_are(s
             {"deliver": NONE | {"accepted": 1200, "rejected": 3, "expired": 2, "given_back": 4, "left": 1}},
             "not all arrived; the exchange took 1,200 values, refused 3, 2 came too late, 5 wait for the next run",
         ),
-        ({"collect": {"fetched": 1, "stored": 1}}, "it did not come to sending"),
+        ({"collect": {"fetched": 1, "stored": 1}}, "sending did not come to its end"),
         ({}, "it did nothing"),
     ],
 )
