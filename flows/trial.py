@@ -9,7 +9,7 @@ from pipelines.clock import Clock, WallClock
 from pipelines.collect.probe import probe
 from pipelines.collect.run import Opening
 from pipelines.community import Community
-from pipelines.errors import ConfigurationError, Issue, RejectedError, Severity, SlotfeedError
+from pipelines.errors import ConfigurationError, Issue, RejectedError, Severity, SlotfeedError, Topic
 from pipelines.exchange import ExchangeClient
 from pipelines.exchange.graphql import live_switches
 from pipelines.exchange.registry import asset_places, read_registry
@@ -81,6 +81,13 @@ async def try_assets(community: Community, client: ExchangeClient) -> list[Issue
         live = await live_switches(client, simulation)
     except SlotfeedError as error:
         remedy = "See on the exchange's page that each asset's live switch is on"
-        told = Issue(where="exchange", field="", problem=str(error), remedy=remedy, severity=Severity.NOTICE)
+        told = Issue(
+            where="exchange",
+            field="",
+            problem=str(error),
+            remedy=remedy,
+            severity=Severity.NOTICE,
+            topic=Topic.SWITCHES_UNTOLD,
+        )
         return [*standing_issues(community, places, None), told]
     return standing_issues(community, places, live)

@@ -33,6 +33,25 @@ class Severity(StrEnum):
     """True and worth knowing; runs go on."""
 
 
+class Topic(StrEnum):
+    """What an issue is about, where somebody goes by it; its words are for people."""
+
+    ASSET_UNKNOWN = "asset unknown"
+    """The exchange shows no such asset."""
+
+    ASSET_TYPE = "asset type"
+    """The exchange's asset takes no energy of this one's type."""
+
+    ASSET_SWITCH = "asset switch"
+    """The asset's live switch says otherwise at the exchange than in the file."""
+
+    SWITCHES_UNTOLD = "switches untold"
+    """The exchange didn't tell the live switches."""
+
+    STREAM_ABSENT = "stream absent"
+    """A source has no such device, or the device no such register."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Issue:
     """One finding about the community file or its surroundings."""
@@ -50,6 +69,12 @@ class Issue:
     """What would be right."""
 
     severity: Severity = Severity.FAULT
+
+    topic: Topic | None = None
+    """None where nobody goes by it."""
+
+    concerns: str = ""
+    """Uuid of the asset, or id of the stream, that alone is concerned; empty: nobody in particular."""
 
     def __str__(self) -> str:
         place = f"{self.where}, {self.field}" if self.field else self.where

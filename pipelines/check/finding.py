@@ -71,11 +71,16 @@ def listed(names: Iterable[object], *, last: str = "and", most: int = 6) -> str:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A remedy that names the nearest of `known`, or all of them where none is near."""
     names = sorted(known)
-    by_lower = {candidate.lower(): candidate for candidate in names}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    if near:
-        return f"Did you mean '{by_lower[near[0]]}'?"
+    if (near := nearest(name, names)) is not None:
+        return f"Did you mean '{near}'?"
     return f"Known: {', '.join(names)}" if names else "None is known here"
+
+
+def nearest(name: str, known: Sequence[str]) -> str | None:
+    """The one of `known` that a person may have meant."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[near[0]] if near else None
 
 
 def as_issues(findings: Iterable[Finding], *, file: str, raw: object) -> list[Issue]:
@@ -106,9 +111,22 @@ def as_issues(findings: Iterable[Finding], *, file: str, raw: object) -> list[Is
                 problem=finding.problem,
                 remedy=finding.remedy,
                 severity=finding.severity,
+                concerns=_asset_of(finding.loc, raw),
             )
         )
     return list(dict.fromkeys(issues))
+
+
+def _asset_of(loc: Loc, raw: object) -> str:
+    """Uuid of the asset in which something was found; empty where it is elsewhere, or has none that can be read."""
+    match loc:
+        case ("assets", int(number), *_):
+            entries = _part(raw, "assets")
+            entry = entries[number] if isinstance(entries, list) and number < len(entries) else None
+            uuid = entry.get("uuid") if isinstance(entry, Mapping) else None
+            # A number stands for a name here, as in the file's models.
+            return str(uuid).strip() if isinstance(uuid, str | int | float) else ""
+    return ""
 
 
 def _part(raw: object, section: str) -> Iterable[object]:

@@ -6,7 +6,7 @@ from pipelines.collect.database.probe import probe_database
 from pipelines.collect.run import Opening, open_source
 from pipelines.collect.source import Device
 from pipelines.community import MeterDatabase, Stream, resolve_sqlite_path
-from pipelines.errors import AccountStopped, AuthenticationError, ConfigurationError, Issue, SlotfeedError
+from pipelines.errors import AccountStopped, AuthenticationError, ConfigurationError, Issue, SlotfeedError, Topic
 from pipelines.settings import database_url, source_password
 
 
@@ -47,6 +47,8 @@ def _absent(where: str, streams: Iterable[Stream], found: dict[str, Device]) -> 
                 field="device",
                 problem=f"the account has no device {stream.device}",
                 remedy=f"Known: {known}{' and more' if len(found) > 6 else ''}",
+                topic=Topic.STREAM_ABSENT,
+                concerns=stream.stream_id,
             )
         elif stream.register_ not in device.registers:
             yield Issue(
@@ -54,6 +56,8 @@ def _absent(where: str, streams: Iterable[Stream], found: dict[str, Device]) -> 
                 field="register",
                 problem=f"device {stream.device} has no register {stream.register_}",
                 remedy=f"Known: {', '.join(device.registers) or 'none'}",
+                topic=Topic.STREAM_ABSENT,
+                concerns=stream.stream_id,
             )
 
 

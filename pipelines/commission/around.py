@@ -7,13 +7,16 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipelines.check.finding import shown
 from pipelines.commission.names import Mark, Standing, Step
 from pipelines.community import Asset, Community
-from pipelines.errors import Issue, Severity
+from pipelines.errors import Issue, Severity, Topic
 
-CAUSES = {"uuid": "unknown at the exchange", "type": "another type at the exchange", "live": "live switch off"}
-"""What an issue of an asset at the exchange is about, by its field."""
+CAUSES: Mapping[Topic | None, str] = {
+    Topic.ASSET_UNKNOWN: "unknown at the exchange",
+    Topic.ASSET_TYPE: "another type at the exchange",
+    Topic.ASSET_SWITCH: "live switch off",
+}
+"""What blocks an asset at the exchange, by what the issue is about."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,20 +45,18 @@ class Surroundings:
     def __init__(self, community: Community, around: Around) -> None:
         """Sort the issues once, for ten thousand assets."""
         self._around = around
-        by_name = {f"asset '{asset.name}'": asset.asset_id for asset in community.assets}
-        by_name |= {f"asset {shown(asset.name)}": asset.asset_id for asset in community.assets}
+        known = {asset.asset_id for asset in community.assets}
         self._own: dict[str, list[Issue]] = defaultdict(list)
         self._common: list[Issue] = []
         for issue in around.exchange:
-            asset_id = by_name.get(issue.where)
-            if asset_id is not None:
-                self._own[asset_id].append(issue)
+            if issue.concerns in known:
+                self._own[issue.concerns].append(issue)
             elif issue.severity is Severity.FAULT:
                 self._common.append(issue)
         self._notices: dict[str, list[Issue]] = defaultdict(list)
         for issue in around.notices:
-            if (asset_id := by_name.get(issue.where)) is not None:
-                self._notices[asset_id].append(issue)
+            if issue.concerns in known:
+                self._notices[issue.concerns].append(issue)
 
     def configured(self, asset: Asset) -> Standing:
         """A run only begins with a sound file, so this stands; what else `check` noticed is told."""
@@ -77,11 +78,11 @@ class Surroundings:
             mark = Mark.BLOCKED if self._around.exchange_answered else Mark.UNASKED
             return _of_issue(self._common[0], mark, cause="exchange")
         if own := self._own.get(asset.asset_id):
-            return _of_issue(own[0], Mark.BLOCKED, cause=CAUSES.get(own[0].field, "at the exchange"))
+            return _of_issue(own[0], Mark.BLOCKED, cause=CAUSES.get(own[0].topic, "at the exchange"))
         for source in dict.fromkeys(stream.source for stream in asset.streams):
             for issue in self._around.sources.get(source, ()):
                 if _concerns(issue, asset):
-                    absent = issue.field in ("device", "register")
+                    absent = issue.topic is Topic.STREAM_ABSENT
                     mark = Mark.BLOCKED if absent else Mark.UNASKED
                     cause = f"not at source '{source}'" if absent else f"source '{source}'"
                     return _of_issue(issue, mark, cause=cause)
@@ -94,31 +95,20 @@ class Surroundings:
         return f"source '{source}' " + ("told readings lately, so it wasn't asked" if spared else "answers")
 
     def _switch(self) -> str:
-        untold = any(issue.where == "exchange" for issue in self._around.exchange)
+        untold = any(issue.topic is Topic.SWITCHES_UNTOLD for issue in self._around.exchange)
         return "not told by the exchange" if untold else "on"
 
 
 def _concerns(issue: Issue, asset: Asset) -> bool:
-    """A device that a source lacks concerns those who read it; all else everybody."""
-    if issue.field not in ("device", "register"):
-        return True
-    # Told in the words of `pipelines.collect.probe`, which knows no assets.
-    told = {
-        text
-        for stream in asset.streams
-        if issue.where == f"source '{stream.source}'"
-        for text in (
-            f"the account has no device {stream.device}",
-            f"device {stream.device} has no register {stream.register_}",
-        )
-    }
-    return issue.problem in told
+    """A stream that a source lacks concerns those who read it; all else everybody."""
+    return not issue.concerns or any(stream.stream_id == issue.concerns for stream in asset.streams)
 
 
 def _of_issue(issue: Issue, mark: Mark, *, cause: str) -> Standing:
     place = f"{issue.where}, `{issue.field}`" if issue.field else issue.where
-    told = issue.problem if issue.where.startswith("asset ") else f"{place}: {issue.problem}"
+    own = issue.topic in CAUSES
+    told = issue.problem if own else f"{place}: {issue.problem}"
     remedy = issue.remedy
-    if issue.where.startswith("asset ") and issue.field:
+    if own and issue.field:
         remedy += f" (its `{issue.field}` in community.yaml)"
     return Standing(step=Step.REACHABLE, mark=mark, told=told, cause=cause, remedy=remedy)

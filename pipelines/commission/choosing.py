@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipelines.check.finding import did_you_mean
+from pipelines.check.finding import did_you_mean, nearest
 from pipelines.community import Asset, Community
 from pipelines.errors import ConfigurationError, Issue
 
@@ -28,9 +28,9 @@ def choose_assets(community: Community, wanted: Sequence[str]) -> list[Asset]:
 
 
 def _unknown(community: Community, name: str) -> Issue:
-    names = [asset.name for asset in community.assets]
+    names = sorted(asset.name for asset in community.assets)
     remedy = did_you_mean(name, names)
-    if remedy.startswith("Known: ") and len(names) > SHOWN:
-        remedy = f"Known, among {len(names):,}: {', '.join(sorted(names)[:SHOWN])}"
+    if len(names) > SHOWN and nearest(name, names) is None:
+        remedy = f"Known, among {len(names):,}: {', '.join(names[:SHOWN])}"
     problem = f"no asset is called '{name}' or has this uuid"
     return Issue(where="command line", field="ASSET", problem=problem, remedy=remedy)

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 
 from pipelines.community import Asset, Community
-from pipelines.errors import Issue, Severity
+from pipelines.errors import Issue, Severity, Topic
 from pipelines.exchange.registry import Place
 from pipelines.sync.reading import GSY_TYPE
+
+FIELDS = {Topic.ASSET_UNKNOWN: "uuid", Topic.ASSET_TYPE: "type", Topic.ASSET_SWITCH: "live"}
+"""Key of the asset in the file that an issue is about."""
 
 
 def standing_issues(community: Community, places: Sequence[Place], live: frozenset[str] | None) -> list[Issue]:
@@ -23,13 +26,13 @@ def standing_issues(community: Community, places: Sequence[Place], live: frozens
         if place is None:
             problem = f"the exchange shows this user no asset {asset.uuid}, and refuses what is sent for it"
             remedy = "Run `slotfeed assets sync`, which finds the uuid by the name, or ask the community's owner for it"
-            issues.append(_issue(asset, "uuid", problem, remedy))
+            issues.append(_issue(asset, Topic.ASSET_UNKNOWN, problem, remedy))
             continue
         sent_as = asset.type.sent_as
         if sent_as is not None and place.area.type != GSY_TYPE[sent_as]:
             problem = f"the exchange's asset is {place.told}, which takes no energy of a {asset.type.value}"
             remedy = f"Add a {GSY_TYPE[sent_as]} at the exchange for it, or correct the uuid or the type here"
-            issues.append(_issue(asset, "type", problem, remedy))
+            issues.append(_issue(asset, Topic.ASSET_TYPE, problem, remedy))
         elif live is not None:
             issues.extend(_switch_issues(asset, on=asset.uuid in live))
     return issues
@@ -44,8 +47,16 @@ def _switch_issues(asset: Asset, *, on: bool) -> list[Issue]:
         remedy = "Run `slotfeed assets sync`, which writes live: true"
     else:
         return []
-    return [_issue(asset, "live", problem, remedy, Severity.NOTICE)]
+    return [_issue(asset, Topic.ASSET_SWITCH, problem, remedy, Severity.NOTICE)]
 
 
-def _issue(asset: Asset, field: str, problem: str, remedy: str, severity: Severity = Severity.FAULT) -> Issue:
-    return Issue(where=f"asset '{asset.name}'", field=field, problem=problem, remedy=remedy, severity=severity)
+def _issue(asset: Asset, topic: Topic, problem: str, remedy: str, severity: Severity = Severity.FAULT) -> Issue:
+    return Issue(
+        where=f"asset '{asset.name}'",
+        field=FIELDS[topic],
+        problem=problem,
+        remedy=remedy,
+        severity=severity,
+        topic=topic,
+        concerns=asset.uuid,
+    )

@@ -9,7 +9,7 @@ from sqlalchemy import event, func, select
 from pipelines.commission.around import Around
 from pipelines.commission.keeping import Issued, keep_certificates
 from pipelines.commission.names import Mark, Outcome, Terms
-from pipelines.errors import Issue
+from pipelines.errors import Issue, Topic
 from pipelines.store import CertificateRow, CommissionChangeRow, DiscrepancyRow, Store, table_of
 from tests.commission.history import NOON, REST, SLOT, History, Walker, community, energies, told_of
 
@@ -229,7 +229,8 @@ def test_an_exchange_that_is_away_blocks_who_isnt_proven_and_takes_no_proof_away
     assert unproven.before is not None
     assert (unproven.before.mark, unproven.before.remedy) == (Mark.UNASKED, "Try again")
     # What it answers counts at once.
-    answered = Around(exchange=[Issue(where="asset 'A'", field="live", problem="its switch is off", remedy="On")])
+    off = Issue(where="A", field="live", problem="off", remedy="On", topic=Topic.ASSET_SWITCH, concerns="a")
+    answered = Around(exchange=[off])
     found = walk(around=answered, now=NOON + SLOT)
     assert told_of(found)["A"] == ("suspended", "reachable", "live switch off")
     assert told_of(found)["B"] == ("proven", "", "")
