@@ -103,11 +103,13 @@ def test_alerts_of_prometheus_lead_to_entries_of_the_runbook() -> None:
 
 
 @pytest.mark.parametrize("name", ["operations.md", "failure-modes.md"])
-def test_guides_name_alarms_that_there_are(name: str) -> None:
-    named = set(re.findall(r"`([a-z]+\.(?:[a-z]+))`", (DOCS / name).read_text(encoding="utf-8")))
-    alarms = {one for one in named if not one.endswith((".yaml", ".service"))}
+def test_guides_name_alarms_and_tests_that_there_are(name: str) -> None:
+    named = set(re.findall(r"`([a-z_]+\.[a-z]+)`", (DOCS / name).read_text(encoding="utf-8")))
+    alarms = {one for one in named if not one.endswith((".yaml", ".service", ".py"))}
     assert alarms
     assert alarms <= set(Kind)
+    tests = {one for one in named if one.endswith(".py")}
+    assert tests <= {file.name for file in (ROOT / "tests").rglob("test_*.py")}
 
 
 def test_each_picture_is_there_and_small() -> None:
