@@ -27,7 +27,7 @@ from pipelines.collect.run import collect as read_sources
 from pipelines.collect.summary import CollectSummary
 from pipelines.convert import ConvertSummary
 from pipelines.deliver import DeliverSummary
-from pipelines.errors import TransientError
+from pipelines.errors import ExchangeMoved, TransientError
 from pipelines.exchange import PROTOCOLS
 from pipelines.reconcile import ReconcileSummary
 from pipelines.reconcile import repair as mending
@@ -41,7 +41,7 @@ Step = Callable[..., Awaitable[S]]
 async def worth_repeating(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     """Only what may succeed next time is tried again: a wrong password would lock the account."""
     error = await state.aresult(raise_on_failure=False)
-    return isinstance(error, TransientError)
+    return isinstance(error, TransientError) and not (isinstance(error, ExchangeMoved) and error.for_good)
 
 
 _PLAIN: ContextVar[bool] = ContextVar("plain", default=False)

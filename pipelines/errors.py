@@ -4,6 +4,7 @@
     ├── ConfigurationError    the community file or a secret is wrong: holds the list of issues
     ├── TransientError        try again: the other side may answer next time
     │   ├── ExchangeUnavailable
+    │   │   └── ExchangeMoved   its answer sends elsewhere, where nothing is sent
     │   ├── SourceUnavailable
     │   └── IncompleteRun       a run did what it could: the next one picks up what failed
     ├── TerminalError         stop and tell someone: trying again changes nothing
@@ -115,6 +116,20 @@ class ExchangeUnavailable(TransientError):
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class ExchangeMoved(ExchangeUnavailable):
+    """What was asked is said to be elsewhere: the exchange has moved, or something before it sends away.
+
+    It says nothing of what was sent, so that goes out again once somebody has mended the address or the proxy.
+
+    Attributes:
+        for_good: the next try would end the same: by the answer's own word, or because it asks for https.
+    """
+
+    def __init__(self, message: str, *, for_good: bool) -> None:
+        super().__init__(message)
+        self.for_good = for_good
 
 
 class SourceUnavailable(TransientError):

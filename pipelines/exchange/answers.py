@@ -6,10 +6,11 @@
 import json
 from collections.abc import Callable
 from datetime import datetime
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from pipelines.errors import ExchangeUnavailable, RejectedError, TerminalError
+from pipelines.errors import ExchangeMoved, ExchangeUnavailable, RejectedError
 from pipelines.headers import retry_after_s
 from pipelines.hosts import host_of
 from pipelines.plain import plain
@@ -22,6 +23,10 @@ READ = 1 << 20
 
 BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Status codes after which a later try may succeed."""
+
+FOR_GOOD = frozenset({301, 308})
+"""Redirects that are meant to stay (RFC 9110, 15.4); others may be gone at the next try, as one to a page that tells of
+maintenance is."""
 
 
 def json_of(
@@ -39,16 +44,15 @@ def json_of(
     Raises:
         ExchangeUnavailable: busy, broken, or a success whose body is no JSON, says something twice or is empty (a
             proxy's page, a truncated answer, or what GSy's own client takes for "not posted").
+        ExchangeMoved: the exchange sends us elsewhere; no token follows a redirect.
         RejectedError: refused for good, by status or by an error inside a 200.
-        TerminalError: the exchange sends us elsewhere; no token follows a redirect.
     """
     status = response.status_code
     if status in BUSY:
         wait = retry_after_s(response.headers.get("Retry-After"), now)
         raise ExchangeUnavailable(f"{step}: the exchange answered {status}", retry_after_s=wait)
     if response.is_redirect:
-        host = plain(hide(host_of(response.headers.get("Location", "")))) or "elsewhere"
-        raise TerminalError(f"{step}: redirected to {host}; correct `exchange.base_url`")
+        raise _moved(response, step=step, hide=hide)
 
     def shown() -> str:
         return _shown(response, hide) if quote else "(not quoted)"
@@ -69,6 +73,25 @@ def json_of(
         words = plain(hide(str(reason)[:READ]))[:SHOWN] if quote else "(not quoted)"
         raise RejectedError(f"{step}: the exchange refuses it: {words}")
     return body
+
+
+def _moved(response: httpx.Response, *, step: str, hide: Callable[[str], str]) -> ExchangeMoved:
+    """A redirect, told by its host: the rest of the address may hold what was sent."""
+    asked, status = response.request.url, response.status_code
+    location = response.headers.get("Location", "")
+    try:
+        target = urlsplit(urljoin(str(asked), location)) if location else None
+    except ValueError:
+        target = None
+    host = plain(hide(host_of(target.geturl()))) if target else ""
+    if target and asked.scheme == "http" and target.scheme == "https" and target.hostname == asked.host:
+        told = f"{step}: redirected to https at {host}; write https in `exchange.base_url`: http is read on the way"
+        return ExchangeMoved(told, for_good=True)
+    told = (
+        f"{step}: redirected to {host or 'elsewhere'} ({status}), where nothing is sent; correct `exchange.base_url`, "
+        "or see to the proxy before the exchange"
+    )
+    return ExchangeMoved(told, for_good=status in FOR_GOOD)
 
 
 class _KeyTwiceError(ValueError):

@@ -24,7 +24,7 @@ from tenacity import (
 )
 
 from pipelines.clock import Clock, RunningClock
-from pipelines.errors import AuthenticationError, ExchangeUnavailable, ExpiredError, RejectedError
+from pipelines.errors import AuthenticationError, ExchangeMoved, ExchangeUnavailable, ExpiredError, RejectedError
 from pipelines.exchange.answers import json_of
 from pipelines.exchange.direct import DirectHttp
 from pipelines.exchange.market_clock import MarketClock
@@ -72,7 +72,8 @@ def _wait(state: RetryCallState) -> float:
 
 
 def _impatient(state: RetryCallState) -> bool:
-    return (_asked_wait_s(state) or 0.0) > PATIENCE_S
+    error = state.outcome.exception() if state.outcome else None
+    return (_asked_wait_s(state) or 0.0) > PATIENCE_S or (isinstance(error, ExchangeMoved) and error.for_good)
 
 
 @dataclass

@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from pipelines.errors import AuthenticationError, SlotfeedError
 from pipelines.exchange.client import ExchangeClient
-from pipelines.hosts import is_loopback, refuse_clear
+from pipelines.hosts import host_of, is_loopback, refuse_clear
 from pipelines.plain import plain
 from pipelines.quiet import without_debug
 from pipelines.tls import tls_context
@@ -126,12 +126,19 @@ class Link:
         except ConnectionClosed as closed:
             self.problem = f"the socket broke ({plain(self._client.hide(str(closed)))})"
         except InvalidStatus as refused:
-            self.problem = f"the exchange refuses the socket with status {refused.response.status_code}"
+            self.problem = self._refusal(refused)
         except (OSError, WebSocketException, SlotfeedError) as error:
             # TimeoutError is an OSError; some errors have a type only.
             said = plain(self._client.hide(str(error)))
             self.problem = f"no socket ({type(error).__name__} {said})".replace(" )", ")")
         return 0.0 if opened is None else now() - opened
+
+    def _refusal(self, refused: InvalidStatus) -> str:
+        status, location = refused.response.status_code, refused.response.headers.get("Location")
+        if location is None:
+            return f"the exchange refuses the socket with status {status}"
+        host = plain(self._client.hide(host_of(location))) or "elsewhere"
+        return f"the socket is redirected to {host} ({status}), where nothing is sent; correct `exchange.websocket_url`"
 
     async def _open(self) -> ClientConnection:
         token = await self._client.tokens.get(self._client.http_clock)

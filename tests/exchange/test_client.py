@@ -5,17 +5,19 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
+from pipelines.clock import FixedClock
 from pipelines.deliver.outbox import LEASE
 from pipelines.errors import (
     AuthenticationError,
+    ExchangeMoved,
     ExchangeUnavailable,
     ExpiredError,
     RejectedError,
     SlotfeedError,
-    TerminalError,
 )
-from pipelines.exchange import Request
+from pipelines.exchange import Request, open_exchange
 from pipelines.exchange.client import ALL_ATTEMPTS_S, ATTEMPTS, REQUEST_S
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -73,8 +75,10 @@ async def test_a_login_that_is_refused_is_not_tried_by_each_worker(scripted: Scr
 async def test_a_login_that_is_redirected_names_the_host_and_quotes_nothing(scripted: Scripted) -> None:
     scripted.login_answer = httpx.Response(307, headers={"Location": "https://elsewhere.example/?t=x"}, text="page")
     async with scripted.client() as client:
-        with pytest.raises(TerminalError, match=r"redirected to elsewhere\.example; correct `exchange\.base_url`"):
+        told = r"redirected to elsewhere\.example \(307\), where nothing is sent; correct `exchange\.base_url`"
+        with pytest.raises(ExchangeMoved, match=told):
             await client.connect()
+        assert len(scripted.logins) == 5
         scripted.login_answer = httpx.Response(200, text="page with half a token")
         with pytest.raises(ExchangeUnavailable, match=r"without JSON: \(not quoted\)$"):
             await client.connect()
@@ -163,8 +167,6 @@ async def test_tries_are_bounded_and_the_error_names_the_step(scripted: Scripted
         (httpx.Response(422), RejectedError),
         (httpx.Response(200, json={"status": "error", "error_message": "Energy is not positive"}), RejectedError),
         (httpx.Response(200, json={"error": "Incorrect request"}), RejectedError),
-        (httpx.Response(302, headers={"Location": "https://elsewhere.example/"}), TerminalError),
-        (httpx.Response(302, headers={"Location": "https://elsewhere:port/"}), TerminalError),
     ],
     ids=str,
 )
@@ -178,12 +180,61 @@ async def test_refusals_are_not_repeated(
     assert len(scripted.requests) == 1
 
 
-async def test_no_token_follows_a_redirect(scripted: Scripted) -> None:
-    scripted.answers = [httpx.Response(307, headers={"Location": "https://elsewhere.example/x/"})]
+@pytest.mark.parametrize("location", ["https://elsewhere.example/x/", "https://u:pw@elsewhere.example:99/?t=x", ""])
+@pytest.mark.parametrize(("status", "tries"), [(301, 1), (302, 5), (303, 5), (307, 5), (308, 1)])
+async def test_no_token_follows_a_redirect_and_nothing_is_said_of_the_value(
+    scripted: Scripted, status: int, tries: int, location: str
+) -> None:
+    """One that is meant to stay isn't asked again; another may be a page of maintenance, gone at the next try."""
+    scripted.answers = [httpx.Response(status, headers={"Location": location} if location else {})]
+    host = r"elsewhere\.example" if location else "elsewhere"
+    told = rf"^s: redirected to {host} \({status}\), where nothing is sent; correct `exchange\.base_url`, or see to"
     async with scripted.client() as client:
-        with pytest.raises(TerminalError, match=r"elsewhere\.example"):
+        with pytest.raises(ExchangeMoved, match=told) as moved:
             await client.post(POST, step="s", closes_at=None)
+    assert moved.value.for_good is (tries == 1)
     assert {request.url.host for request in scripted.requests} == {"exchange.example"}
+    assert len(scripted.requests) == tries
+
+
+async def test_a_redirect_that_ends_in_time_costs_no_value(scripted: Scripted) -> None:
+    away = httpx.Response(302, headers={"Location": "https://status.example/maintenance"})
+    scripted.answers = [away, away, httpx.Response(200, json={"status": "ready"})]
+    async with scripted.client() as client:
+        assert await client.post(POST, step="s", closes_at=None) == {"status": "ready"}
+
+
+@pytest.mark.parametrize(
+    ("location", "host"),
+    [("/elsewhere/", r"exchange\.example"), ("//other.example/", r"other\.example"), ("https://a:port/", "a")],
+)
+async def test_a_redirect_is_told_by_the_host_it_leads_to(scripted: Scripted, location: str, host: str) -> None:
+    scripted.answers = [httpx.Response(308, headers={"Location": location})]
+    async with scripted.client() as client:
+        with pytest.raises(ExchangeMoved, match=rf"redirected to {host} \(308\)"):
+            await client.get("/x/", step="s")
+
+
+@pytest.mark.parametrize("status", [301, 302, 307])
+async def test_an_exchange_that_asks_for_https_gets_no_second_password_in_clear(
+    scripted: Scripted, status: int
+) -> None:
+    """Whatever its status: the next try would be read on the way as well."""
+    scripted.login_answer = httpx.Response(status, headers={"Location": "https://exchange.example/api-token-auth/"})
+    async with open_exchange(
+        base_url="http://exchange.example",
+        username=SecretStr("me"),
+        password=SecretStr("hush"),
+        clock=FixedClock(NOON),
+        concurrency=1,
+        allow_http=["exchange.example"],
+        transport=httpx.MockTransport(scripted.handle),
+        sleep=scripted.sleep,
+    ) as client:
+        with pytest.raises(ExchangeMoved, match=r"redirected to https at exchange\.example; write https in") as moved:
+            await client.connect()
+    assert moved.value.for_good
+    assert len(scripted.logins) == 1
 
 
 async def test_retry_after_in_seconds_is_kept(scripted: Scripted) -> None:

@@ -450,6 +450,25 @@ async def test_no_token_follows_a_redirect(exchange: FakeExchange, listening: An
     assert elsewhere.paths == []
 
 
+async def test_a_socket_that_is_sent_away_tells_where_to(scripted: Scripted, exchange: FakeExchange) -> None:
+    exchange.refusals = [HTTPStatus.PERMANENT_REDIRECT]
+    exchange.location = "wss://u:secret@elsewhere.example/external-ws/?t=x"
+    tried = asyncio.Event()
+
+    async def once(_seconds: float) -> None:
+        tried.set()
+        await asyncio.Event().wait()
+
+    async with (
+        scripted.client() as client,
+        open_listener(client, url=exchange.url, slot_length=SLOT, sleep=once) as listener,
+    ):
+        async with asyncio.timeout(SOON):
+            await tried.wait()
+        told = "the socket is redirected to elsewhere.example (308), where nothing is sent"
+        assert listener.problem == f"{told}; correct `exchange.websocket_url`"
+
+
 async def test_a_socket_that_is_away_fails_nothing(
     scripted: Scripted, exchange: FakeExchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from tests.reliability.template import Call
 POSTS = "set_energy_forecast"
 LOGIN = "/api-token-auth/"
 DAY_S = 86_400
+NOBODY = "http://127.0.0.1:9"
 TAKEN, BACK, REFUSED = "accepted", "pending", "rejected"
 
 
@@ -85,6 +86,14 @@ ONES = [
     One(name="200 with an empty object, twice", rule={"do": "empty", "times": 2}),
     One(name="200 with no byte, twice", rule={"do": "replace", "body": "", "times": 2}),
     One(name="200 with half a JSON, twice", rule={"do": "replace", "body": '{"status": "rea', "times": 2}),
+    One(name="redirected to another host, twice", rule={"do": "redirect", "location": NOBODY, "times": 2}),
+    One(
+        name="redirected to another host each time",
+        rule={"do": "redirect", "location": NOBODY},
+        state=BACK,
+        posts=5,
+        said="redirected to 127.0.0.1 (307), where nothing is sent",
+    ),
     One(name="connection reset, twice", rule={"do": "reset", "times": 2}),
     One(name="applied and the reply lost, twice", rule={"do": "lose_reply", "times": 2}),
     One(name="applied and the reply cut off, twice", rule={"do": "truncate", "times": 2}),
