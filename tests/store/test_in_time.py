@@ -3,8 +3,6 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
 from pipelines.frames import Quantity, State
 from pipelines.store import Store, SubmissionRow, insert_rows
 from pipelines.store.in_time import waits_in_time
@@ -30,23 +28,28 @@ WAITS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("changed", "waits"),
-    [
-        ({}, True),
-        ({"opens_at": PAST}, True),
-        ({"opens_at": SOON}, False),
-        ({"closes_at": PAST}, False),
-        ({"closes_at": None}, False),
-        ({"asset_id": "of another share"}, False),
-        ({"state": State.SENDING.value, "leased_until": PAST}, True),
-        ({"state": State.SENDING.value, "leased_until": SOON}, False),
-        ({"state": State.SENDING.value, "leased_until": PAST, "closes_at": PAST}, False),
-        ({"state": State.ACCEPTED.value}, False),
-        ({"state": State.REJECTED.value}, False),
-    ],
-)
-def test_what_waits_in_time(store: Store, changed: dict[str, Any], waits: bool) -> None:
+CASES: dict[str, tuple[dict[str, Any], bool]] = {
+    "waits": ({}, True),
+    "may leave already": ({"opens_at": PAST}, True),
+    "may leave later": ({"opens_at": SOON}, False),
+    "too late": ({"closes_at": PAST}, False),
+    "has time": ({"closes_at": None}, False),
+    "its sender died": ({"state": State.SENDING.value, "leased_until": PAST}, True),
+    "is on its way": ({"state": State.SENDING.value, "leased_until": SOON}, False),
+    "its sender died, too late": (
+        {"state": State.SENDING.value, "leased_until": PAST, "closes_at": PAST},
+        False,
+    ),
+    "arrived": ({"state": State.ACCEPTED.value}, False),
+    "refused": ({"state": State.REJECTED.value}, False),
+}
+
+
+def test_what_waits_in_time(store: Store) -> None:
+    rows = [WAITS | changed | {"asset_id": asset} for asset, (changed, _) in CASES.items()]
     with store.writing() as connection:
-        insert_rows(connection, SubmissionRow, [WAITS | changed])
-    assert waits_in_time(store, assets=["a", "b"], now=NOW) is waits
+        insert_rows(connection, SubmissionRow, rows)
+    found = {asset: waits_in_time(store, assets=[asset, "another"], now=NOW) for asset in CASES}
+    assert found == {asset: waits for asset, (_, waits) in CASES.items()}
+    assert not waits_in_time(store, assets=["another"], now=NOW)
+    assert waits_in_time(store, assets=list(CASES), now=NOW)
