@@ -107,10 +107,10 @@ async def keep_results(
                 end=first_instant(stretch[-1]) + DAY,
                 concurrency=community.exchange.concurrency,
             )
-            tally.unread |= {
-                asset.name: history.failed[asset.asset_id] for asset in live if asset.asset_id in history.failed
-            }
-            if len(history.failed) == len(live) and not history.energy_kwh:
+            # An exchange that refuses all of them (the user's right, a proxy) says nothing of their days.
+            unread = history.failed if history.energy_kwh else {**history.unknown, **history.failed}
+            tally.unread |= {asset.name: unread[asset.asset_id] for asset in live if asset.asset_id in unread}
+            if len(unread) == len(live) and not history.energy_kwh:
                 # Nothing answers: the stretches to come would only take their time too.
                 break
             for day in stretch:

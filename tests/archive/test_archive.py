@@ -146,6 +146,24 @@ async def test_an_exchange_that_lets_nobody_in_leaves_the_days_to_be_done(world:
     assert manifest(tmp_path).days == {}
 
 
+async def test_an_exchange_that_refuses_every_asset_settles_no_day(world: World, tmp_path: Path) -> None:
+    """Old days too would else be kept for good with nothing in them, and not asked for when it answers again."""
+    results = Results(world)
+    for asset in ASSETS:
+        results.fill(asset, NOON, 48)
+    results.down.update(ASSETS)
+    world.clock.set(NOON + 20 * DAY)
+    done = await run(world, tmp_path, results)
+    assert (done.settled_with_gaps, done.rows, done.waiting[0]) == ((), 0, FIRST)
+    assert any("LOAD-1" in problem and "No such asset" in problem for problem in done.problems)
+    assert manifest(tmp_path).days == {}
+    # One of them alone is the asset's own matter.
+    results.down.intersection_update({"load-1"})
+    done = await run(world, tmp_path, results)
+    assert FIRST in done.settled_with_gaps
+    assert (done.rows, done.waiting) == (2 * 48, ())
+
+
 @pytest.mark.parametrize(("age", "told"), [(79, False), (80, True)])
 async def test_from_the_80th_day_on_an_unkept_day_is_a_problem(
     world: World, tmp_path: Path, age: int, told: bool

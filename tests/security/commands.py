@@ -99,7 +99,7 @@ FAILS: Steps = [
     ("reconcile", ("--at", NEXT, *SATURDAY), 0),
     ("grid-fees", ("--at", AT), 1),
     ("grid-fees show", ("--at", AT), 0),
-    ("archive run", (), 0),
+    ("archive run", (), 1),
     ("archive list", (), 0),
     ("archive verify", (), 0),
     ("archive add", ("community.yaml",), 1),
