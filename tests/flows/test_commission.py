@@ -181,7 +181,7 @@ async def test_a_flow_run_leaves_words_and_a_table_of_who_needs_a_person_first(
     left: dict[str, Any] = {}
 
     async def keep(content: Any, *, key: str, description: str) -> None:
-        assert description.startswith("LV1.111 community, 2016-10-29 21:47")
+        assert description == "LV1.111 community, 2016-10-29 23:47 CEST"
         left[key] = content
 
     monkeypatch.setattr("flows.artifacts.acreate_markdown_artifact", keep)
