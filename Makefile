@@ -51,7 +51,7 @@ docs: $(READY)  ## The documentation as a site, in site/; fails on a broken link
 screenshots: $(READY) browser  ## The pictures of docs/operations.md, taken anew
 	@$(BIN)/python -m tests.screenshots
 
-bench: $(READY) openmp  ## Figures: reading, validating, slots, forecasts, posting, outbox, reconciling, each beside a peer; a day's outage, half a day of trouble
+bench: $(READY) openmp  ## Figures: reading, validating, slots, forecasts, posting, outbox, reconciling, each beside a peer; a day's outage, half a day of trouble; runs at size
 	@$(BIN)/python tests/benchmarks/clouds.py
 	@$(BIN)/python tests/benchmarks/validation.py
 	@$(BIN)/python tests/benchmarks/slots.py
@@ -61,7 +61,11 @@ bench: $(READY) openmp  ## Figures: reading, validating, slots, forecasts, posti
 	@$(BIN)/python -m tests.benchmarks.outage
 	@$(BIN)/python -m tests.benchmarks.reconcile
 	@$(BIN)/python -m tests.benchmarks.week --days 0.5
-	@$(BIN)/python -m tests.benchmarks.feed --fleet 0 --write
+	@$(BIN)/python -m tests.benchmarks.feed --write
+	@$(BIN)/python -m tests.benchmarks.under_prefect --write
+	@$(BIN)/python -m tests.benchmarks.fleet --write
+	@$(BIN)/python -m tests.benchmarks.shares --write
+	@$(BIN)/python -m tests.benchmarks.years --write
 
 mutants: $(READY)  ## Which deliberate bug of delivery turns which test red; writes the table of docs/reliability.md
 	@$(BIN)/python -m tests.reliability.mutations

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from tests.benchmarks.feed_page import table
+from tests.benchmarks.feed_place import OVERLAP_MINUTES
 
 GOALS_S = {1_000: 15.0, 10_000: 60.0}
 """Assets -> seconds that one run of two cores may take. Ours."""
@@ -78,7 +79,8 @@ def stages_table(found: Sequence[Measured]) -> str:
         rows.append([one.name, *(f"{seconds:.1f} s" for seconds in times_s), *reconciled])
     told = (
         "`validate` begins with importing Great Expectations; the rest is the file, the log and the process's end. "
-        "`reconcile` is a run of its own, once an hour: its stage, and all of its process."
+        "`reconcile` is a run of its own, once an hour: its stage, and all of its process. The meter database is read "
+        f"with `overlap: {OVERLAP_MINUTES}`: by default each run reads six hours again, 360 rows of a one-minute meter."
     )
     heads = ("assets, store, protocol", "imports", *STAGES, "rest", "reconcile", "its run")
     return f"Stages:\n\n{table(heads, rows)}\n\n{told}"

@@ -24,32 +24,30 @@ from tests.benchmarks.feed_live import live
 from tests.benchmarks.feed_page import machine, write_part
 from tests.benchmarks.feed_place import Site, open_exchange
 
-EACH = 10
-"""Assets of a community."""
-
 
 def main() -> None:
     """Measure, print, and write where that is asked for."""
     parser = argparse.ArgumentParser(description="A fleet in one run.")
     parser.add_argument("--communities", type=int, default=300)
+    parser.add_argument("--each", type=int, default=10, help="assets of a community")
     parser.add_argument("--write", action="store_true", help="put it into docs/performance.md")
     asked = parser.parse_args()
     load, began, console = os.getloadavg()[0], time.perf_counter(), Console()
     with tempfile.TemporaryDirectory() as name:
-        told = a_fleet(Path(name), asked.communities)
+        told = a_fleet(Path(name), asked.communities, asked.each)
     command = " ".join(["python -m tests.benchmarks.fleet", *sys.argv[1:]])
     took = f"Measuring this took {time.perf_counter() - began:.0f} s (`{command}`)."
-    figures = fleet_table(told, communities=asked.communities, each=EACH)
+    figures = fleet_table(told, communities=asked.communities, each=asked.each)
     body = "\n\n".join([machine(load, datetime.now(UTC).date()), figures, took])
     console.print(Markdown(body))
     if asked.write:
         write_part("fleet", "A fleet in one run", body)
 
 
-def a_fleet(folder: Path, communities: int) -> dict[str, Any]:
+def a_fleet(folder: Path, communities: int, each: int) -> dict[str, Any]:
     """What the third run told."""
-    sites = [Site(folder=folder / f"{turn:04}", first=turn * EACH, assets=EACH) for turn in range(communities)]
-    with open_exchange(folder, communities * EACH) as (url, exchange):
+    sites = [Site(folder=folder / f"{turn:04}", first=turn * each, assets=each) for turn in range(communities)]
+    with open_exchange(folder, communities * each) as (url, exchange):
         for site in sites:
             site.make(url, protocol="sdk", database="sqlite:///slotfeed.sqlite")
         [told], _ = live(sites, exchange, ["fleet", *(str(site.file) for site in sites)])
