@@ -43,7 +43,10 @@ MUTANTS: Sequence[Mutant] = (
         name="slots committed before the submissions that follow from them",
         file="pipelines/convert/run.py",
         old="            last = oldest_unslotted(connection, ours) is None\n",
-        new="            last = oldest_unslotted(connection, ours) is None\n        with store.writing() as connection:\n",
+        new=(
+            "            last = oldest_unslotted(connection, ours) is None\n"
+            "        with store.writing() as connection:\n"
+        ),
         tests=cases(ON_SQLITE, "converting", "next slot", "six hours later"),
     ),
     Mutant(

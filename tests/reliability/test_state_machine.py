@@ -19,7 +19,7 @@ from hypothesis.stateful import initialize, precondition, rule, run_state_machin
 from pipelines.deliver.outbox import LEASE
 from tests.reliability.machine import LivedMachine
 from tests.reliability.model_exchange import FAULTS
-from tests.reliability.model_life import SLOT, Life
+from tests.reliability.model_life import ON_TIME, SLOT, Life
 from tests.reliability.model_process import Process
 
 EXAMPLES, STEPS = (
@@ -99,6 +99,28 @@ class Machine(LivedMachine):
         if timedelta(hours=hours) > LEASE:
             # What it had sent and not written yet is sent again, as after a kill.
             self.life.kills += 1
+
+    @rule(fault=st.sampled_from(["reset", "busy", "lost reply"]), left_s=st.sampled_from([15, 60, 780]))
+    def no_answer_comes(self, fault: str, left_s: int) -> None:
+        """All tries of a run meet this, so many seconds before the slot ends."""
+        exchange = self.life.exchange
+        self.to_the_next_feed()
+        exchange.pass_time(SLOT - ON_TIME - timedelta(seconds=left_s))
+        self.await_trouble([fault] * 60, None)
+        self.run(self.life.process, self.life.feed)
+        exchange.faults.clear()
+
+    @rule(kill=st.integers(2, 16))
+    def a_worker_dies_while_it_delivers(self, kill: int) -> None:
+        """With posts on lease."""
+
+        async def deliver_and_die(process: Process) -> None:
+            self.life.prepare(process)
+            process.switch.left = kill
+            await self.life.deliver(process)
+
+        self.to_the_next_feed()
+        self.run(self.life.process, deliver_and_die)
 
     @rule(asset=st.integers(0, 2), back=st.integers(0, 9), wh=st.integers(-60, 60).filter(bool))
     def a_reading_is_corrected(self, asset: int, back: int, wh: int) -> None:
