@@ -31,6 +31,8 @@ SHORT = st.sampled_from([5, 20, 60, 240, 400, 900])
 LONG_H = st.sampled_from([0.5, 2, 6, 30])
 TROUBLE = st.lists(st.sampled_from(FAULTS), max_size=3)
 KILL = st.none() | st.integers(0, 60)
+ASSET = st.integers(0, 2)
+WRONG_WH = st.integers(-60, 60).filter(bool)
 TURNS = st.lists(st.integers(0, 3), min_size=1, max_size=6)
 
 
@@ -74,7 +76,11 @@ class Machine(LivedMachine):
         async def both(process: Process) -> None:
             self.life.prepare(process)
             with self.life.second_process() as other:
-                await asyncio.gather(self.life.deliver(process, turns=first), self.life.deliver(other, turns=second))
+                delivering = self.life.deliver(process, turns=first), self.life.deliver(other, turns=second)
+                # What befalls the one is no matter to the other, which goes on to its end.
+                for ended in await asyncio.gather(*delivering, return_exceptions=True):
+                    if isinstance(ended, BaseException):
+                        raise ended
 
         self.to_the_next_feed()
         self.await_trouble(faults, None)
@@ -122,12 +128,40 @@ class Machine(LivedMachine):
         self.to_the_next_feed()
         self.run(self.life.process, deliver_and_die)
 
-    @rule(asset=st.integers(0, 2), back=st.integers(0, 9), wh=st.integers(-60, 60).filter(bool))
+    @rule(asset=ASSET, wh=WRONG_WH, after=st.integers(0, 2))
+    def a_correction_is_sent_elsewhere_while_the_machine_sleeps(self, asset: int, wh: int, after: int) -> None:
+        """For a minute more than its lease, in a slot whose forecast may still be corrected."""
+
+        async def feed(process: Process) -> None:
+            await self.life.feed(process, on_sleep=elsewhere)
+
+        async def elsewhere() -> None:
+            self.correct(asset, 0, wh)
+            with self.life.second_process() as other:
+                await self.life.feed(other)
+
+        self.to_the_next_feed()
+        asleep = LEASE + timedelta(minutes=1)
+        self.await_trouble([*["slow reply"] * after, f"asleep {asleep / timedelta(hours=1)}"], None)
+        self.run(self.life.process, feed)
+        self.life.exchange.faults.clear()
+        self.life.kills += 1
+
+    @rule(asset=ASSET, back=st.integers(0, 9), wh=WRONG_WH)
     def a_reading_is_corrected(self, asset: int, back: int, wh: int) -> None:
-        stream = list(self.life.meters.streams)[asset]
-        now = self.life.exchange.now
-        ts = self.life.exchange.slot_of(now) - back * SLOT
-        self.life.meters.corrections[stream, ts] = float(wh)
+        self.correct(asset, back, wh)
+
+    @rule(asset=ASSET, wh=WRONG_WH, late=st.sampled_from([(20, 2), (35, 3), (130, 9)]))
+    def a_late_run_reads_a_correction(self, asset: int, wh: int, late: tuple[int, int]) -> None:
+        """Its time lies minutes before that of the run before it; what is corrected is the newest that it sees."""
+        minutes, back = late
+        off = self.life.machine.off
+        self.to_the_next_feed()
+        self.run(self.life.process, self.life.feed)
+        self.correct(asset, back, wh)
+        self.life.machine.off = -timedelta(minutes=minutes)
+        self.run(self.life.process, self.life.feed)
+        self.life.machine.off = off
 
     @rule(asset=st.integers(0, 2))
     def a_meter_is_not_heard(self, asset: int) -> None:
@@ -168,6 +202,12 @@ class Machine(LivedMachine):
         self.await_trouble([], kill)
         if self.run(self.life.process, partial(self.life.reconcile, repairing=repairing)):
             self.hold_the_list()
+
+    def correct(self, asset: int, back: int, wh: int) -> None:
+        """The source corrects a register, of so many slots ago."""
+        stream = list(self.life.meters.streams)[asset]
+        exchange = self.life.exchange
+        self.life.meters.corrections[stream, exchange.slot_of(exchange.now) - back * SLOT] = float(wh)
 
     def await_trouble(self, faults: list[str], kill: int | None) -> None:
         """The next posts meet these faults, and the next run dies at this point, if it comes so far."""
