@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Connection, String, any_, cast, column, func, literal, select, type_coerce
+from sqlalchemy import CTE, ColumnElement, Connection, String, cast, column, func, literal, select, type_coerce
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeEngine
 
@@ -37,7 +37,9 @@ def asked(connection: Connection, types: Mapping[str, TypeEngine[Any]], rows: Se
 def among(connection: Connection, text: ColumnElement[str], values: Sequence[str]) -> ColumnElement[bool]:
     """The text is one of many: a filter over rows that something else leads to, never what leads."""
     if connection.dialect.name == "postgresql":
-        return text == any_(literal(list(values), ARRAY(String)))
+        every = select(func.unnest(literal(list(values), ARRAY(String))))
+        # A table of hashes to look up in: an array is gone through for each row, and may lead to rows by its values.
+        return text.in_(every).is_(True)
     listed = func.json_each(json.dumps(list(values))).table_valued("value")
     return no_lead(text).in_(select(listed.c.value))
 
