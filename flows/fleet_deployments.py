@@ -22,6 +22,10 @@ HEAD = """# Made by `slotfeed deployments`; make it anew when the number of work
 #   prefect worker start --pool slotfeed --limit 2
 """
 
+COMMAND = """sh -c 'exec "$(tr "\\0" "\\n" < /proc/$PPID/cmdline | head -n 1)" -m prefect.engine'"""
+"""Starts a run with the worker's own Python. Where none is given, the worker starts a process that starts it, and a run
+begins two seconds later."""
+
 SLOT_S = 900
 Entry = dict[str, Any]
 
@@ -88,7 +92,7 @@ def _entry(name: str, entrypoint: str, parameters: Mapping[str, Any], schedule: 
         # A run that piles up heals nothing that the next doesn't: any of them sends all that is due.
         "concurrency_limit": {"limit": 1, "collision_strategy": "CANCEL_NEW"},
         "schedules": [schedule | {"timezone": "UTC", "slug": "on-time"}],
-        "work_pool": {"name": "slotfeed", "job_variables": {"env": {"DO_NOT_TRACK": "1"}}},
+        "work_pool": {"name": "slotfeed", "job_variables": {"command": COMMAND, "env": {"DO_NOT_TRACK": "1"}}},
     }
 
 

@@ -173,7 +173,8 @@ def record(store: Store, outcomes: Sequence[Outcome], *, worker: str) -> None:
                     one.state.value,
                     one.error,
                     one.at if one.state is State.ACCEPTED else None,
-                    "" if one.again else worker,
+                    # Kept where this worker mustn't take it again. A name on what is settled would only fill pages.
+                    worker if one.state is State.PENDING and not one.again else "",
                 )
                 for one in outcomes
             ],

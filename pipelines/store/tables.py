@@ -165,6 +165,8 @@ class SubmissionRow(SQLModel, table=True):
     attempts: int = 0
     leased_until: datetime | None = None
     leased_by: str = ""
+    """Worker that has it in hand, or gave it back and leaves it to another; "" of what has come to its end."""
+
     sent_at: datetime | None = None
     """When the last try left, by the exchange's clock."""
 

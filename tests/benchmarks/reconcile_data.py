@@ -116,7 +116,7 @@ def submissions(day: pl.DataFrame, state: str, first_id: int) -> pl.DataFrame:
         closes_at=slot - timedelta(seconds=30),
         state=pl.lit(state),
         attempts=pl.lit(1),
-        leased_by=pl.lit("0123456789abcdef0123456789abcdef"),
+        leased_by=pl.lit(""),
         sent_at=slot - timedelta(minutes=12),
         accepted_at=slot - timedelta(minutes=12),
         confirmed_at=slot + timedelta(hours=1) if state == "confirmed" else pl.lit(None, dtype=INSTANT),

@@ -114,6 +114,9 @@ def test_deployments_of_a_fleet(three: list[Path], slotfeed: Command, place: Pla
     others = {"fleet-feed-rest", "fleet-watch", "fleet-reconcile", "fleet-quality", "fleet-retention"}
     assert set(by_name) == {"fleet-feed-1-of-2", "fleet-feed-2-of-2", *others}
     assert {one["parameters"]["what"] for one in entries} == set(STORIES)
+    # Started as the runs of one community are.
+    alone = yaml.safe_load((Path(__file__).parents[2] / "prefect.yaml").read_text())["deployments"][0]["work_pool"]
+    assert all(one["work_pool"] == alone for one in entries)
     assert by_name["fleet-feed-2-of-2"]["parameters"] == {"communities": ["*.yaml"], "what": "feed", "share": "2/2"}
     starts = [started(by_name[f"fleet-feed-{n}-of-2"]) for n in (1, 2)]
     assert timedelta(minutes=2) <= starts[0] < timedelta(minutes=2, seconds=20)

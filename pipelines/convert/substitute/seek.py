@@ -75,6 +75,8 @@ def with_gaps(connection: Connection, ranges: list[Range], *, length: timedelta)
                     table.c.slot_start < wanted.c.b,
                 ),
             )
+            # The bounds of all, for PostgreSQL's plan: as in `slots_within`.
+            .where(table.c.slot_start >= min(a for _, a, _ in part), table.c.slot_start < max(b for *_, b in part))
             .where(table.c.coverage >= WHOLE, ~table.c.method.contains(Method.LIKE_DAY.value), current)
             .group_by(wanted.c.number)
         )
