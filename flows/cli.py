@@ -7,6 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
@@ -43,33 +44,8 @@ from pipelines.errors import ConfigurationError, IncompleteRun, Issue, Severity,
 if TYPE_CHECKING:
     from flows.session import Run
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Energy of a community, slot by slot.")
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 quarantine = typer.Typer(no_args_is_help=True, help="Readings that broke an expectation, and what to do with them.")
-app.add_typer(quarantine, name="quarantine")
-app.add_typer(sandbox, name="sandbox")
-app.add_typer(sources, name="sources")
-app.add_typer(profiles, name="profiles")
-app.add_typer(aggregators, name="aggregators")
-app.command()(reconcile)
-app.command()(listen)
-app.command()(doctor)
-app.command()(status)
-app.command()(commission)
-app.command()(watch)
-app.command()(fleet)
-app.command()(deployments)
-app.command()(serve)
-app.command()(automations)
-app.command()(quality)
-app.command()(findings)
-app.command()(checks)
-app.command()(backtest)
-app.add_typer(assets, name="assets")
-app.add_typer(grid_fees, name="grid-fees")
-app.add_typer(archive, name="archive")
-app.add_typer(metrics, name="metrics")
-app.add_typer(retention, name="retention")
-app.command()(backup)
 
 File = Annotated[
     Path, typer.Option("--community", "-c", envvar="SLOTFEED_COMMUNITY", help="The community file.", show_default=True)
@@ -98,6 +74,21 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _tell_release(wanted: bool) -> None:
+    if wanted:
+        screens.out.print(f"slotfeed {version('slotfeed')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    release: Annotated[
+        bool, typer.Option("--version", callback=_tell_release, is_eager=True, help="Tell which release this is.")
+    ] = False,
+) -> None:
+    """Energy of a community, slot by slot."""
 
 
 @app.command()
@@ -268,6 +259,34 @@ def demo(
 
     if not asyncio.run(run_demo(output, protocol=protocol)):
         raise typer.Exit(1)
+
+
+# In the order in which `--help` lists them.
+app.command()(reconcile)
+app.command()(status)
+app.command()(doctor)
+app.command()(watch)
+app.command()(quality)
+app.command()(findings)
+app.command()(checks)
+app.command()(commission)
+app.command()(backtest)
+app.command()(serve)
+app.command()(fleet)
+app.command()(deployments)
+app.command()(automations)
+app.command()(listen)
+app.command()(backup)
+app.add_typer(quarantine, name="quarantine")
+app.add_typer(sources, name="sources")
+app.add_typer(assets, name="assets")
+app.add_typer(profiles, name="profiles")
+app.add_typer(grid_fees, name="grid-fees")
+app.add_typer(aggregators, name="aggregators")
+app.add_typer(archive, name="archive")
+app.add_typer(retention, name="retention")
+app.add_typer(metrics, name="metrics")
+app.add_typer(sandbox, name="sandbox")
 
 
 async def _ad_hoc(

@@ -24,6 +24,7 @@ COMMANDS, COMMUNITY_FILE = "commands.md", "community-file.md"
 COMMANDS_HEAD = """# Commands
 
 Made from the program by `python -m flows.reference docs`; `slotfeed COMMAND --help` says the same.
+`slotfeed --version` tells which release it is.
 
 Exit status: 0 done, 1 something failed or is at fault (it is told), 2 the command line is wrong, 130 stopped by Ctrl-C,
 143 by SIGTERM; `commission` has further ones, told there."""

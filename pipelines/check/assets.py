@@ -56,7 +56,7 @@ def _type_findings(asset: AssetDraft) -> Iterator[Finding]:
     elif kind.sent_as is not kind:
         yield notice(
             loc,
-            f"a {kind.value} is sent as a {kind.sent_as.value}",
+            f"energy of type {kind.value} is sent as {kind.sent_as.value}",
             "See that the exchange's asset has the type Load: live data for another type is ignored there",
         )
 

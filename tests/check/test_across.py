@@ -358,7 +358,7 @@ ONE_NOTICE: list[tuple[str, Change, str]] = [
     (
         "heat pump",
         lambda f: f["assets"][0].update(type="heat_pump"),
-        "asset 'Flat', type: a heat_pump is sent as a load. "
+        "asset 'Flat', type: energy of type heat_pump is sent as load. "
         "See that the exchange's asset has the type Load: live data for another type is ignored there",
     ),
     (

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,10 @@ def states(place: Place) -> dict[str, int]:
     with place.store() as store, store.reading() as connection:
         state = col(SubmissionRow.state)
         return dict(connection.execute(select(state, func.count()).group_by(state)).all())  # type: ignore[arg-type]
+
+
+def test_the_release_is_told_without_a_community(slotfeed: Command) -> None:
+    assert slotfeed("--version") == (0, f"slotfeed {version('slotfeed')}\n")
 
 
 def test_feed_reconcile_status_report_from_an_empty_folder(place: Place, slotfeed: Command) -> None:

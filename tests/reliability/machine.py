@@ -69,7 +69,8 @@ class LivedMachine(RuleBasedStateMachine):
     def settle(self) -> None:
         """The end: everything has its final state, and what differs is listed."""
         life = self.life
-        life.machine.off, life.exchange.up, life.process.switch.left = timedelta(0), True, None
+        life.machine.off, life.exchange.up, life.exchange.heard = timedelta(0), True, True
+        life.process.switch.left = None
         for trouble in (life.exchange.faults, life.exchange.login_faults, life.meters.silent):
             trouble.clear()
         self.feed_undisturbed()

@@ -20,7 +20,7 @@ from unittest import mock
 from sqlalchemy import false
 
 from pipelines.deliver.posting import Poster
-from pipelines.exchange import ExchangeClient
+from pipelines.exchange import ExchangeClient, Fate, Verdict
 from pipelines.frames import State
 from tests.reliability.tables import WRITING, hold_table
 
@@ -141,6 +141,25 @@ def _refused_is_taken() -> None:
     _put("pipelines.deliver.posting.Poster._outcomes", outcomes)
 
 
+def _race_is_taken() -> None:
+    from pipelines.exchange import batch  # noqa: PLC0415
+
+    original = batch._judged
+
+    def judged(response: Mapping[str, object]) -> Verdict:
+        verdict = original(response)
+        return Verdict(fate=Fate.READY) if verdict.fate is Fate.RACED else verdict
+
+    _put("pipelines.exchange.batch._judged", judged)
+
+
+def _nobody_listens() -> None:
+    async def heard(*_: object) -> None:
+        return None
+
+    _put("pipelines.deliver.posting.Poster._heard", heard)
+
+
 MUTATIONS: Mapping[str, tuple[str, Mutation]] = {
     "a post without an answer counts as accepted": ("rest", _taken_for_granted),
     "a refused post counts as accepted": ("rest", _refused_is_taken),
@@ -157,6 +176,8 @@ MUTATIONS: Mapping[str, tuple[str, Mutation]] = {
     "kWh in the place of Wh, and Wh in the place of kWh": ("sdk", _sends_kwh),
     "a reading is lost behind its cursor": ("rest", _loses_a_reading),
     "nothing is listed": ("rest", _lists_nothing),
+    "what a market cycle threw away counts as accepted": ("batch", _race_is_taken),
+    "a batch's own answer is never looked at": ("batch", _nobody_listens),
 }
 """What is broken -> the protocol in which it is looked for, and how."""
 

@@ -15,6 +15,7 @@ from pipelines.collect.source import Fetch
 from pipelines.community import Community
 from pipelines.convert import convert
 from pipelines.deliver import DeliverSummary, deliver, expire_overdue
+from pipelines.deliver.posting import Line
 from pipelines.exchange import PROTOCOLS
 from pipelines.frames import READINGS
 from pipelines.reconcile import ReconcileSummary, reconcile
@@ -23,7 +24,7 @@ from pipelines.store import finish_run, open_store, start_run
 from pipelines.validate import validate
 from tests.conftest import small_community
 from tests.reliability.model_exchange import ModelExchange
-from tests.reliability.model_process import Machine, Process
+from tests.reliability.model_process import Machine, Process, Socket
 from tests.reliability.posts import Post, posts_in
 from tests.reliability.world import AtSource, Held, Key, Row, World
 
@@ -199,8 +200,10 @@ class Life:
 
     async def deliver(self, process: Process, **more: Any) -> DeliverSummary:
         """What `slotfeed feed` does in the end."""
+        socket = Socket(self.exchange, process.switch) if self.abilities.many_assets else None
+        line = Line(aggregator="aggregator", listener=socket)
         async with process.client(**more) as client:
-            return await deliver(process.store, self.community, client)
+            return await deliver(process.store, self.community, client, line=line)
 
     async def reconcile(self, process: Process, *, repairing: bool = False) -> ReconcileSummary:
         """What `slotfeed reconcile` does, or `reconcile --repair`."""

@@ -6,7 +6,8 @@ whatever the program still does on its way out leaves no trace: as after `kill -
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import cycle
@@ -20,6 +21,7 @@ from sqlalchemy import event
 from pipelines.clock import Clock
 from pipelines.community import Community
 from pipelines.exchange import ExchangeClient, open_exchange
+from pipelines.exchange.expected import AWAY_S
 from pipelines.store import Store, open_store
 from tests.reliability.model_exchange import ModelExchange
 
@@ -110,6 +112,42 @@ class Transport(httpx.AsyncBaseTransport):
         self.exchange.pass_time(span)
         await self.on_sleep()
         raise httpx.ReadError("connection reset")
+
+
+@dataclass
+class Socket:
+    """The aggregator's websocket, as `Listener` gives it to those who post."""
+
+    exchange: ModelExchange
+    switch: Switch
+
+    def expect(self, _: str, transaction_id: str) -> "Waiting":
+        """Hear what is told of a batch from now on."""
+        self.exchange.told[transaction_id] = deque()
+        return Waiting(self.exchange, self.switch, transaction_id)
+
+
+@dataclass
+class Waiting:
+    """For a batch's answers."""
+
+    exchange: ModelExchange
+    switch: Switch
+    transaction: str
+
+    async def within(self, seconds: float) -> Mapping[str, object] | None:
+        """The next, or None after so many seconds; of a socket that is away, after those that it is waited for."""
+        exchange, told = self.exchange, self.exchange.told.get(self.transaction, deque())
+        until = exchange.now + timedelta(seconds=seconds if exchange.heard else min(seconds, AWAY_S))
+        while not told and exchange.now < until:
+            exchange.pass_time(min(exchange.next_tick, until) - exchange.now)
+            # Others hear, too.
+            await asyncio.sleep(0)
+        self.switch.point()
+        if not told:
+            exchange.told.pop(self.transaction, None)
+            return None
+        return told.popleft()
 
 
 async def nothing() -> None:

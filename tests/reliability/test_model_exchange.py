@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipelines.exchange.aggregators import create_aggregator, select_aggregator
 from tests.conftest import SIMULATION
-from tests.reliability.model_exchange import ModelExchange
+from tests.reliability.model_exchange import TICK, ModelExchange
 
 SLOT = timedelta(minutes=15)
 SLOTS = 6
@@ -22,19 +23,34 @@ Step = tuple[str, int, float]
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.sampled_from(ASSETS), st.integers(-2, SLOTS), st.integers(0, 2_000_000).map(lambda n: n / 1000)),
-        st.tuples(st.just("wait"), st.integers(1, 20), st.just(0.0)),
+        st.tuples(st.just("wait"), st.sampled_from([5, 60, 290, 770, 780, 1200]), st.just(0.0)),
     ),
     max_size=12,
 )
-"""A forecast of an asset for the slot so many slots ahead, in Wh; or so many minutes."""
+"""A forecast of an asset for the slot so many slots ahead, in Wh; or so many seconds, also up to a slot's last ones."""
 
 
-def post_of(keyed: bool, asset: str, slot: datetime, energy_wh: float) -> tuple[str, dict[str, Any]]:
+def post_of(protocol: str, by: str, asset: str, slot: datetime, energy_wh: float) -> tuple[str, dict[str, Any]]:
+    """One forecast; `by`: of a batch, the aggregator."""
     path = f"/external-connection/api/{SIMULATION}/{asset}/"
-    if not keyed:
+    if protocol == "rest":
         return path + "set_energy_forecast/", {"energy_Wh": energy_wh, "transaction_id": "t"}
     by_slot = {f"{slot:%Y-%m-%dT%H:%M}": energy_wh / 1000}
-    return path + "set-energy-forecast/", {"energy_forecast": by_slot, "transaction_id": "t"}
+    if protocol == "sdk":
+        return path + "set-energy-forecast/", {"energy_forecast": by_slot, "transaction_id": "t"}
+    orders = {asset: [{"type": "set_energy_forecast", "energy_forecast": by_slot}]}
+    body = {"aggregator_uuid": by, "batch_commands": orders, "transaction_id": "t"}
+    return f"/external-connection/aggregator-api/{SIMULATION}/batch-commands/", body
+
+
+async def aggregator(world: Any) -> str:
+    """One that sends for both; from then on the exchange serves what waits at each tick."""
+    async with world.client() as client:
+        made = await create_aggregator(client, SIMULATION, "Street")
+        for asset in ASSETS:
+            await select_aggregator(client, SIMULATION, made, asset=asset, name=asset)
+    world.ctn.tick = TICK
+    return made.uuid
 
 
 async def ask(http: httpx.AsyncClient, method: str, path: str, **more: Any) -> Any:
@@ -43,11 +59,12 @@ async def ask(http: httpx.AsyncClient, method: str, path: str, **more: Any) -> A
     return answer.json()
 
 
-@pytest.mark.parametrize("keyed", [False, True])
-def test_both_hold_the_same(make_light_world: Callable[[str], Any], noon: datetime, keyed: bool) -> None:
-    world = make_light_world("sdk" if keyed else "rest")
+@pytest.mark.parametrize("protocol", ["rest", "sdk", "batch"])
+def test_both_hold_the_same(make_light_world: Callable[[str], Any], noon: datetime, protocol: str) -> None:
+    world = make_light_world(protocol)
+    by = asyncio.run(aggregator(world)) if protocol == "batch" else ""
     # Both live on from example to example.
-    model = ModelExchange(now=noon, length=SLOT, lead=timedelta(0), keyed=keyed)
+    model = ModelExchange(now=noon, length=SLOT, lead=timedelta(0), keyed=protocol != "rest")
     model.tokens["t"] = noon + timedelta(days=99)
 
     @settings(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
@@ -62,11 +79,12 @@ def test_both_hold_the_same(make_light_world: Callable[[str], Any], noon: dateti
             http.headers["Authorization"] = f"JWT {token}"
             for what, number, energy_wh in steps:
                 if what == "wait":
-                    pass_time(timedelta(minutes=number))
+                    pass_time(timedelta(seconds=number))
                     continue
-                path, body = post_of(keyed, what, model.slot + number * SLOT, energy_wh)
-                told = await ask(http, "POST", path, json=body)
-                assert told["status"] == "ready" == answered(model, "POST", path, body)["status"]
+                path, body = post_of(protocol, by, what, model.slot + number * SLOT, energy_wh)
+                told = await ask(http, "POST", path, json=body), answered(model, "POST", path, body)
+                if protocol != "batch":
+                    assert [one["status"] for one in told] == ["ready", "ready"]
             pass_time((SLOTS + 2) * SLOT)
             for asset in ASSETS:
                 span = f"{start:%Y-%m-%dT%H:%M}/{model.slot:%Y-%m-%dT%H:%M}"
@@ -78,6 +96,7 @@ def test_both_hold_the_same(make_light_world: Callable[[str], Any], noon: dateti
     def pass_time(span: timedelta) -> None:
         model.pass_time(world.clock.now() + span - model.now)
         world.clock.set(world.clock.now() + span)
+        world.ctn.advance()
 
     same()
 

@@ -215,6 +215,27 @@ class Machine(LivedMachine):
         self.life.process.switch.left = kill
 
 
+class BatchMachine(Machine):
+    """What befalls an aggregator besides."""
+
+    @rule(slots=st.integers(1, 2))
+    def no_answer_is_heard(self, slots: int) -> None:
+        """The websocket is away, for so many runs: all that is known is that the requests were queued."""
+        self.life.exchange.heard = False
+        for _ in range(slots):
+            self.to_the_next_feed()
+            self.run(self.life.process, self.life.feed)
+        self.life.exchange.heard = True
+
+    @rule(before_s=st.sampled_from([1, 8, 14]))
+    def the_market_cycle_comes_first(self, before_s: int) -> None:
+        """Measurements are queued, and thrown away before the engine's next tick."""
+        exchange = self.life.exchange
+        self.to_the_next_feed()
+        exchange.pass_time(exchange.slot + SLOT - exchange.lead - timedelta(seconds=before_s) - exchange.now)
+        self.run(self.life.process, self.life.feed)
+
+
 def drive(protocol: str) -> None:
     """Let the machine run, as often and as long as the settings say.
 
@@ -222,7 +243,7 @@ def drive(protocol: str) -> None:
         AssertionError: something is lost or wrong; the steps stand in its notes.
     """
     run_state_machine_as_test(
-        type(f"Machine of {protocol}", (Machine,), {"protocol": protocol}),
+        type(f"Machine of {protocol}", (BatchMachine if protocol == "batch" else Machine,), {"protocol": protocol}),
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=STEPS,
@@ -236,6 +257,6 @@ def drive(protocol: str) -> None:
     )
 
 
-@pytest.mark.parametrize("protocol", ["rest", "sdk"])
+@pytest.mark.parametrize("protocol", ["rest", "sdk", "batch"])
 def test_whatever_happens_nothing_is_lost_and_nothing_is_wrong(protocol: str) -> None:
     drive(protocol)
