@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from urllib.parse import quote
 
 from pipelines.errors import RejectedError, SlotfeedError
@@ -72,11 +73,12 @@ async def read_energy(
     found = await read_history(
         client, simulation=simulation, assets=assets, start=start, end=end, concurrency=concurrency
     )
-    energy_wh = {
-        asset: {slot: kwh * 1000 for slot, kwh in profile.items()}
-        for asset, profile in found.energy_kwh.items()
-        if asset not in found.failed
-    }
+    energy_wh = {}
+    for asset in list(found.energy_kwh):
+        # Each profile goes as its twin comes: of very many assets both would fill the memory.
+        profile = found.energy_kwh.pop(asset)
+        if asset not in found.failed:
+            energy_wh[asset] = {slot: kwh * 1000 for slot, kwh in profile.items()}
     return ReadBack(energy_wh=energy_wh, unknown=found.unknown, failed=found.failed)
 
 
@@ -138,6 +140,12 @@ def windows(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime
         first = last
 
 
+@lru_cache(maxsize=16_384)
+def _instant(key: str) -> datetime:
+    """Of a key. All assets have the same ones: each is read once, and stands in memory once."""
+    return datetime.strptime(key, SLOT_FORMAT).replace(tzinfo=UTC)
+
+
 def parse_kwh(body: object, *, step: str) -> dict[datetime, float]:
     """Slot start -> kWh, from the historical-data answer.
 
@@ -156,7 +164,7 @@ def parse_kwh(body: object, *, step: str) -> dict[datetime, float]:
         if value is None:
             continue
         try:
-            slot = datetime.strptime(key, SLOT_FORMAT).replace(tzinfo=UTC)
+            slot = _instant(key)
             energy_kwh = float(value)
             # Python's JSON knows NaN and infinity, and both would pass for equal to anything.
             if not math.isfinite(energy_kwh * 1000):

@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from pipelines.reconcile.factors import factor_predictions
+from pipelines.reconcile.hypotheses import different
 from pipelines.reconcile.same import RELATIVE_TOLERANCE, TOLERANCE_WH, matches
 from pipelines.reconcile.shifts import FURTHEST, MATCHES, VALUES
 
@@ -27,8 +28,9 @@ def by_factors(pairs: pl.DataFrame, *, length: timedelta) -> list[str]:
     opened = pairs.filter("open").select(*KEY, "wanted_wh", "exchange_wh")
     predictions, hypotheses = factor_predictions(opened, length=length)
     least = pl.DataFrame(
-        {"hypothesis": list(hypotheses), "least": [one.slots for one in hypotheses.values()]},
-        schema={"hypothesis": pl.String(), "least": pl.Int64()},
+        [(name, one.slots, one.values) for name, one in hypotheses.items()],
+        schema={"hypothesis": pl.String(), "least": pl.Int64(), "least_values": pl.Int64()},
+        orient="row",
     )
     # Every hypothesis predicts the same slots in the same order.
     times = len(hypotheses)
@@ -38,9 +40,10 @@ def by_factors(pairs: pl.DataFrame, *, length: timedelta) -> list[str]:
         pl.concat([predictions.select("asset_id", "hypothesis", "predicted_wh"), beside], how="horizontal")
         .filter(fits)
         .group_by("asset_id", "hypothesis")
-        .len("fits")
+        # A value that is cut to nothing looks like one that never arrived: zeros alone speak for no hypothesis.
+        .agg(fits=pl.len(), values=different("predicted_wh"))
         .join(least, on="hypothesis")
-        .filter(pl.col("fits") >= pl.col("least"))["asset_id"]
+        .filter(pl.col("fits") >= pl.col("least"), pl.col("values") >= pl.col("least_values"))["asset_id"]
         .unique()
         .to_list()
     )

@@ -139,7 +139,7 @@ def _standing(fitting: pl.DataFrame, hypotheses: dict[str, Hypothesis]) -> pl.Da
             first=pl.col("slot_start").min(),
             last=pl.col("slot_start").max(),
             explained=pl.len().cast(pl.Int64),
-            values=_different("predicted_wh").cast(pl.Int64),
+            values=different("predicted_wh").cast(pl.Int64),
         )
     )
     telling = (
@@ -163,6 +163,6 @@ def _standing(fitting: pl.DataFrame, hypotheses: dict[str, Hypothesis]) -> pl.Da
     )
 
 
-def _different(column: str) -> pl.Expr:
-    """Different values other than 0."""
+def different(column: str) -> pl.Expr:
+    """How many different values other than 0, to a tenth of a Wh."""
     return pl.col(column).filter(pl.col(column).abs() > TOLERANCE_WH).round(1).n_unique()

@@ -49,6 +49,9 @@ class SeriesStart(StrEnum):
 ROW_ID: Any = BigInteger().with_variant(Integer, "sqlite")
 """Years of readings outgrow 32 bits; SQLite's own row id has 64 under the name INTEGER."""
 
+BY_KEY = {"sqlite_with_rowid": False}
+"""Of a table whose rows are little more than their key: SQLite keeps them in the key's index, and not beside it too."""
+
 USABLE = (Verdict.GOOD, Verdict.RELEASED)
 """Verdicts of readings that energy is computed from."""
 
@@ -117,6 +120,7 @@ class SlotEnergyRow(SQLModel, table=True):
     """Energy of one asset in one market slot; the highest version holds."""
 
     __tablename__ = "slot_energy"
+    __table_args__ = BY_KEY
 
     asset_id: str = Field(primary_key=True)
     slot_start: datetime = Field(primary_key=True)
@@ -187,6 +191,7 @@ class ExchangeEnergyRow(SQLModel, table=True):
     """What the exchange said it used for a slot, as last read back."""
 
     __tablename__ = "exchange_energy"
+    __table_args__ = BY_KEY
 
     asset_id: str = Field(primary_key=True)
     slot_start: datetime = Field(primary_key=True)

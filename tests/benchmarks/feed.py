@@ -11,6 +11,7 @@ end is held against the registers.
 """
 
 import argparse
+import asyncio
 import os
 import sys
 import tempfile
@@ -70,6 +71,8 @@ def one_community(folder: Path, assets: int, kind: str, database: str, protocol:
     site = Site(folder=folder / "community", first=0, assets=assets)
     with open_exchange(folder, assets) as (url, exchange):
         site.make(url, protocol=protocol, database=database)
+        if protocol == "batch":
+            asyncio.run(site.join_aggregator(url))
         [told], theirs_s = live([site], exchange, ["plain", str(site.file)])
         [reconciled] = run(LAST + SLOT, ["reconcile", str(site.file)])
     # It writes with a delay, and all of it when it ends.

@@ -1,5 +1,6 @@
 """A community of so many assets that are read each minute, as its user has it: a folder, a file, an exchange."""
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -10,7 +11,11 @@ from pathlib import Path
 from uuid import NAMESPACE_OID, uuid5
 
 import httpx
+from pydantic import SecretStr
 
+from pipelines.clock import FixedClock
+from pipelines.exchange import open_exchange as open_exchange_client
+from pipelines.exchange.aggregators import create_aggregator, select_aggregator
 from pipelines.sandbox.exchange.process import exchange_process
 
 USERNAME, PASSWORD = "feed", "hush-hush-4711"
@@ -26,6 +31,7 @@ OVERLAP_MINUTES = 15
 leaves to `ingested_at`."""
 
 CONCURRENCY = 50
+AGGREGATOR = "Feed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +68,17 @@ class Site:
             connection.execute(
                 "CREATE TABLE registers (meter TEXT, at INTEGER, value_wh REAL, PRIMARY KEY (meter, at)) WITHOUT ROWID"
             )
+
+    async def join_aggregator(self, url: str) -> None:
+        """Let an aggregator send for all of its assets, as `batch` needs it."""
+        clock = FixedClock(NOON + LATER)
+        login = {"username": SecretStr(USERNAME), "password": SecretStr(PASSWORD)}
+        async with open_exchange_client(base_url=url, clock=clock, concurrency=CONCURRENCY, **login) as client:
+            await client.connect()
+            made = await create_aggregator(client, SIMULATION, AGGREGATOR)
+            async with asyncio.TaskGroup() as group:
+                for uuid in map(uuid_of, self.numbers):
+                    group.create_task(select_aggregator(client, SIMULATION, made, asset=uuid, name=uuid))
 
     def read_meters(self, start: datetime, end: datetime) -> int:
         """Read every meter each minute of (start, end]; how many rows that made."""
@@ -132,7 +149,7 @@ exchange:
   concurrency: {CONCURRENCY}
 """
     if protocol == "batch":
-        head += "  aggregator: Feed\n"
+        head += f"  aggregator: {AGGREGATOR}\n"
     head += f"""database: {database}
 sources:
   meters:

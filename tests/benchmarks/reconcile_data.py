@@ -162,10 +162,8 @@ def told(assets: int, case: Case) -> ReadBack:
         _spoil_assets(sent, values, held)
     elif case.faulty == "slots":
         held[np.random.default_rng(2).random(held.shape) < SHARE] = 0.0
-    profiles = {}
-    for number, row in enumerate(held.tolist()):
-        # An instant of its own for each value, as when each key of an answer is parsed.
-        profiles[uuid_of(number)] = {START + n * SLOT: value for n, value in enumerate(row)}
+    instants = [START + n * SLOT for n in range(SLOTS)]
+    profiles = {uuid_of(number): dict(zip(instants, row, strict=True)) for number, row in enumerate(held.tolist())}
     return ReadBack(energy_wh=profiles)
 
 
