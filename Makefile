@@ -57,9 +57,9 @@ bench: $(READY) openmp  ## Figures: reading, validating, slots, forecasts, posti
 	@$(BIN)/python tests/benchmarks/slots.py
 	@$(BIN)/python -m tests.benchmarks.forecast
 	@$(BIN)/python tests/benchmarks/posting.py
-	@$(BIN)/python -m tests.benchmarks.outbox
+	@$(BIN)/python -m tests.benchmarks.outbox --write
 	@$(BIN)/python -m tests.benchmarks.outage
-	@$(BIN)/python -m tests.benchmarks.reconcile
+	@$(BIN)/python -m tests.benchmarks.reconcile --write
 	@$(BIN)/python -m tests.benchmarks.week --days 0.5
 	@$(BIN)/python -m tests.benchmarks.feed --write
 	@$(BIN)/python -m tests.benchmarks.under_prefect --write

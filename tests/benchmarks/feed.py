@@ -12,22 +12,17 @@ end is held against the registers.
 
 import argparse
 import asyncio
-import os
-import sys
 import tempfile
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
-from rich.markdown import Markdown
 
 from tests.benchmarks.databases import databases
 from tests.benchmarks.feed_figures import Measured, goals_table, growth_table, stages_table
 from tests.benchmarks.feed_held import hold
 from tests.benchmarks.feed_live import LAST, live, run
-from tests.benchmarks.feed_page import machine, write_part
 from tests.benchmarks.feed_place import SLOT, Site, open_exchange
+from tests.benchmarks.page import Sitting
 
 CASES = (
     (10, "sqlite", "sdk"),
@@ -48,7 +43,7 @@ def main() -> None:
     parser.add_argument("--assets", type=int, nargs="*", default=sorted({case[0] for case in CASES}))
     parser.add_argument("--write", action="store_true", help="put it into docs/performance.md")
     asked = parser.parse_args()
-    load, began, console = os.getloadavg()[0], time.perf_counter(), Console()
+    sitting, console = Sitting("feed", "feed", "One feed run"), Console()
     found = []
     with databases() as make:
         for assets, kind, protocol in CASES:
@@ -57,13 +52,8 @@ def main() -> None:
             console.print(f"{assets:,} assets, {kind}, {protocol} …", style="dim")
             with tempfile.TemporaryDirectory() as name:
                 found.append(one_community(Path(name), assets, kind, make(kind), protocol))
-    command = " ".join(["python -m tests.benchmarks.feed", *sys.argv[1:]])
-    took = f"Measuring this took {time.perf_counter() - began:.0f} s (`{command}`)."
     tables = [goals_table(found), stages_table(found), growth_table(found)]
-    body = "\n\n".join([machine(load, datetime.now(UTC).date()), *tables, took])
-    console.print(Markdown(body))
-    if asked.write:
-        write_part("feed", "One feed run", body)
+    sitting.tell(*tables, write=asked.write)
 
 
 def one_community(folder: Path, assets: int, kind: str, database: str, protocol: str) -> Measured:

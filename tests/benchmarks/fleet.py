@@ -7,22 +7,15 @@ The third run is measured, as by `feed.py`.
 """
 
 import argparse
-import os
-import sys
 import tempfile
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.markdown import Markdown
 
 from tests.benchmarks.feed_figures import fleet_table
 from tests.benchmarks.feed_held import hold
 from tests.benchmarks.feed_live import live
-from tests.benchmarks.feed_page import machine, write_part
 from tests.benchmarks.feed_place import Site, open_exchange
+from tests.benchmarks.page import Sitting
 
 
 def main() -> None:
@@ -32,16 +25,11 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=10, help="assets of a community")
     parser.add_argument("--write", action="store_true", help="put it into docs/performance.md")
     asked = parser.parse_args()
-    load, began, console = os.getloadavg()[0], time.perf_counter(), Console()
+    sitting = Sitting("fleet", "fleet", "A fleet in one run")
     with tempfile.TemporaryDirectory() as name:
         told = a_fleet(Path(name), asked.communities, asked.each)
-    command = " ".join(["python -m tests.benchmarks.fleet", *sys.argv[1:]])
-    took = f"Measuring this took {time.perf_counter() - began:.0f} s (`{command}`)."
     figures = fleet_table(told, communities=asked.communities, each=asked.each)
-    body = "\n\n".join([machine(load, datetime.now(UTC).date()), figures, took])
-    console.print(Markdown(body))
-    if asked.write:
-        write_part("fleet", "A fleet in one run", body)
+    sitting.tell(figures, write=asked.write)
 
 
 def a_fleet(folder: Path, communities: int, each: int) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The outbox at size, on SQLite and on PostgreSQL.
 
-    python -m tests.benchmarks.outbox [assets] [backlog]
+    python -m tests.benchmarks.outbox                  10,000 assets, 1.5 million waiting rows
+    python -m tests.benchmarks.outbox --write          and put what was measured into docs/performance.md
 
 1. Claiming and settling. 200,000 measurements wait; leases of 20,000, as protocol batch takes them, each settled as
    accepted in one go. The peer does the same by a SELECT, an UPDATE of lists of ids, and an UPDATE per row by
@@ -13,17 +14,14 @@ PostgreSQL has the settings it comes with. Statistics are taken once after filli
 after a while.
 """
 
-import os
-import sys
+import argparse
 import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from statistics import median
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from pipelines.deliver.outbox import Outcome, lease_due, record
 from pipelines.frames import State
@@ -32,6 +30,7 @@ from tests.benchmarks.databases import KINDS, databases
 from tests.benchmarks.outbox_data import NOON, fill_backlog, uuids
 from tests.benchmarks.outbox_live import PARTS, Lived, live_slots
 from tests.benchmarks.outbox_peer import lease_by_rows, record_by_rows
+from tests.benchmarks.page import Sitting, table
 from tests.benchmarks.processes import in_own_process, peak_mib
 
 ASSETS, BACKLOG = 10_000, 1_500_000
@@ -83,65 +82,58 @@ def _leased(store: Store, assets: int, *, peer: bool, worker: str) -> list[int]:
     return [one.id for one in lease_due(store, assets=uuids(assets), now=NOW, worker=worker, limit=LEASED)]
 
 
-def _claims_table(found: Sequence[Claimed]) -> Table:
-    table = Table(title=f"Claiming and settling, {LEASED:,} rows at once", **_STYLE)
-    table.add_column("")
-    table.add_column("")
-    for head in ("lease", "settle", "rows/s", "times\npeer", "peak\nMiB"):
-        table.add_column(head, justify="right", no_wrap=True)
-    table.add_column("goal", no_wrap=True)
+def _claims_table(found: Sequence[Claimed]) -> str:
+    heads = (f"{LEASED:,} rows at once", "", "lease", "settle", "rows/s", "times the peer's", "peak", "goal")
+    rows = []
     for one in found:
         peer = next(other for other in found if other.database == one.database and other.way != "slotfeed")
-        verdict = f"{GOAL_RATE:,}: {_verdict(one.rate >= GOAL_RATE)}" if one.way == "slotfeed" else ""
-        table.add_row(
-            one.database,
-            one.way,
-            f"{one.lease_s:.2f} s",
-            f"{one.settle_s:.2f} s",
-            f"{one.rate:,.0f}",
-            f"{one.rate / peer.rate:.1f}",
-            f"{one.peak_mib:.0f}",
-            verdict,
+        rows.append(
+            (
+                one.database,
+                one.way,
+                f"{one.lease_s:.2f} s",
+                f"{one.settle_s:.2f} s",
+                f"{one.rate:,.0f}",
+                f"{one.rate / peer.rate:.1f}",
+                f"{one.peak_mib:.0f} MiB",
+                f"{GOAL_RATE:,}: {_verdict(one.rate >= GOAL_RATE)}" if one.way == "slotfeed" else "",
+            )
         )
-    return table
+    return table(heads, rows)
 
 
-def _live_table(found: Sequence[Lived], backlog: int) -> Table:
-    title = f"A live slot beside {backlog:,} waiting rows: medians of {len(found[0].alone)} slots, seconds"
-    table = Table(title=title, **_STYLE)
-    table.add_column("")
-    for head in ("", *PARTS, "in all", "own\nCPU", "times\nalone"):
-        table.add_column(head, justify="right" if head else "left", no_wrap=True)
-    table.add_column("goal", no_wrap=True)
+def _live_table(found: Sequence[Lived], backlog: int) -> str:
+    heads = (f"A live slot and {backlog:,} waiting rows", "", *PARTS, "in all", "own CPU", "times alone", "goal")
+    rows = []
     for one in found:
         for name, slots in (("alone", one.alone), ("beside", one.beside)):
             beside = name == "beside"
-            verdict = f"{GOAL_SLOWER:g}: {_verdict(one.slower <= GOAL_SLOWER)}" if beside else ""
-            table.add_row(
-                one.database,
-                name,
-                *(f"{median(slot.parts[part] for slot in slots):.2f}" for part in PARTS),
-                f"{median(slot.seconds for slot in slots):.2f}",
-                f"{median(slot.cpu_s for slot in slots):.2f}",
-                f"{one.slower:.2f}" if beside else "",
-                verdict,
+            rows.append(
+                (
+                    one.database,
+                    name,
+                    *(f"{median(slot.parts[part] for slot in slots):.2f} s" for part in PARTS),
+                    f"{median(slot.seconds for slot in slots):.2f} s",
+                    f"{median(slot.cpu_s for slot in slots):.2f} s",
+                    f"{one.slower:.2f}" if beside else "",
+                    f"{GOAL_SLOWER:g}: {_verdict(one.slower <= GOAL_SLOWER)}" if beside else "",
+                )
             )
-    return table
-
-
-_STYLE: dict[str, object] = {"box": box.SIMPLE, "padding": (0, 1, 0, 0), "pad_edge": False}
+    return table(heads, rows)
 
 
 def _verdict(met: object) -> str:
-    return "met" if met else "NOT met"
+    return "met" if met else "**not met**"
 
 
 def main() -> None:
-    """Measure and print."""
-    assets = int(sys.argv[1]) if len(sys.argv) > 1 else ASSETS
-    backlog = int(sys.argv[2]) if len(sys.argv) > 2 else BACKLOG
-    began, console = time.perf_counter(), Console()
-    console.width = max(console.width, 118)
+    """Measure, print, and write where that is asked for."""
+    parser = argparse.ArgumentParser(description="The outbox at size.")
+    parser.add_argument("--assets", type=int, default=ASSETS)
+    parser.add_argument("--backlog", type=int, default=BACKLOG)
+    parser.add_argument("--write", action="store_true", help="put it into docs/performance.md")
+    asked = parser.parse_args()
+    sitting, console = Sitting("outbox", "outbox", "The outbox"), Console()
     claims: list[Claimed] = []
     lived: list[Lived] = []
     with databases() as make:
@@ -149,16 +141,15 @@ def main() -> None:
             for peer in (False, True):
                 console.print(f"{kind}, claims, {'peer' if peer else 'slotfeed'} …", style="dim")
                 url = make(kind)
-                in_own_process(fill_backlog, url, assets, 2 * LEASED * LEASES)
-                claims.append(in_own_process(_claims, kind, url, assets, peer))
+                in_own_process(fill_backlog, url, asked.assets, 2 * LEASED * LEASES)
+                claims.append(in_own_process(_claims, kind, url, asked.assets, peer))
             console.print(f"{kind}, live slots …", style="dim")
             alone, beside = make(kind), make(kind)
-            in_own_process(fill_backlog, alone, assets, 0)
-            in_own_process(fill_backlog, beside, assets, backlog)
-            lived.append(in_own_process(live_slots, kind, alone, beside, assets))
-    console.print(_claims_table(claims))
-    console.print(_live_table(lived, backlog))
-    console.print(f"{os.cpu_count()} cores, {time.perf_counter() - began:.0f} s in all.")
+            in_own_process(fill_backlog, alone, asked.assets, 0)
+            in_own_process(fill_backlog, beside, asked.assets, asked.backlog)
+            lived.append(in_own_process(live_slots, kind, alone, beside, asked.assets))
+    medians = f"Medians, of a live slot of {len(lived[0].alone)}."
+    sitting.tell(_claims_table(claims), _live_table(lived, asked.backlog), medians, write=asked.write)
 
 
 def _claims(kind: str, url: str, assets: int, peer: bool) -> Claimed:

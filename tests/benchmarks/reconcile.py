@@ -1,6 +1,7 @@
 """Reconciling a day of 10,000 assets, 960,000 asset-slots, on SQLite and on PostgreSQL.
 
-    python -m tests.benchmarks.reconcile [assets]
+    python -m tests.benchmarks.reconcile               10,000 assets
+    python -m tests.benchmarks.reconcile --write       and put what was measured into docs/performance.md
 
 The store holds two days: one that was settled, and the one that is reconciled, accepted and never looked at. Measured
 is `compare`: read both sides from the store, compare, find the causes, and write what was read back, what is confirmed
@@ -15,17 +16,14 @@ Each in a process of its own, on a database of its own; PostgreSQL with the sett
 first case by SQLAlchemy's rows: `read_frame`, `upsert_rows`, and an UPDATE per row by executemany.
 """
 
+import argparse
 import asyncio
-import os
-import sys
 import time
 from contextlib import closing
 from dataclasses import dataclass
 
 import polars as pl
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from sqlalchemy import bindparam, select, update
 
 from pipelines.exchange.results import ReadBack
@@ -35,6 +33,7 @@ from pipelines.reconcile.run import compare
 from pipelines.reconcile.same import matches
 from pipelines.store import ExchangeEnergyRow, SubmissionRow, open_store, read_frame, table_of, upsert_rows
 from tests.benchmarks.databases import KINDS, databases
+from tests.benchmarks.page import Sitting, table
 from tests.benchmarks.processes import in_own_process, peak_mib
 from tests.benchmarks.read_back import read_over_http
 from tests.benchmarks.reconcile_data import CASES, END, NOW, START, Case, community_of, fill, told
@@ -146,43 +145,40 @@ def measure(assets: int, console: Console) -> list[Taken]:
     return found
 
 
-def _table(found: list[Taken]) -> Table:
-    title = "Reconciling a day: read, compare, find causes, write"
-    table = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("")
-    table.add_column("")
-    for head in ("asset-slots", "differ", "seconds", "own\nCPU s", "peak\nMiB", "before\nMiB", "times\npeer"):
-        table.add_column(head, justify="right", no_wrap=True)
-    table.add_column("goal", no_wrap=True)
+def _table(found: list[Taken]) -> str:
+    heads = ("", "", "asset-slots", "differ", "run", "own CPU", "peak", "of it before", "times the peer's", "goal")
+    rows = []
     for one in found:
         peer = next(other for other in found if (other.database, other.case) == (one.database, PEER))
-        met = one.seconds <= GOAL_S and one.peak_mib <= GOAL_MIB
-        table.add_row(
-            one.database,
-            one.case,
-            f"{one.compared:,}",
-            f"{one.discrepancies:,}",
-            f"{one.seconds:.1f}",
-            f"{one.cpu_s:.1f}",
-            f"{one.peak_mib:.0f}",
-            f"{one.before_mib:.0f}",
-            f"{peer.seconds / one.seconds:.1f}",
-            "" if one.case == PEER else f"{GOAL_S:g} s, {GOAL_MIB} MiB: {'met' if met else 'NOT met'}",
-            end_section=one.case == PEER,
+        met = "met" if one.seconds <= GOAL_S and one.peak_mib <= GOAL_MIB else "**not met**"
+        rows.append(
+            (
+                one.database,
+                one.case,
+                f"{one.compared:,}",
+                f"{one.discrepancies:,}",
+                f"{one.seconds:.1f} s",
+                f"{one.cpu_s:.1f} s",
+                f"{one.peak_mib:.0f} MiB",
+                f"{one.before_mib:.0f} MiB",
+                f"{peer.seconds / one.seconds:.1f}",
+                "" if one.case == PEER else f"{GOAL_S:g} s, {GOAL_MIB} MiB: {met}",
+            )
         )
-    return table
+    return table(heads, rows)
 
 
 def main() -> None:
-    """Measure and print."""
-    assets = int(sys.argv[1]) if len(sys.argv) > 1 else ASSETS
-    began, console = time.perf_counter(), Console()
-    console.width = max(console.width, 118)
-    found = measure(assets, console)
-    console.print(_table(found))
-    values, seconds = asyncio.run(read_over_http(assets))
-    console.print(f"Reading {values:,} values of a local exchange over HTTP, a request an asset: {seconds:.1f} s.")
-    console.print(f"{os.cpu_count()} cores, {time.perf_counter() - began:.0f} s in all.")
+    """Measure, print, and write where that is asked for."""
+    parser = argparse.ArgumentParser(description="Reconciling a day.")
+    parser.add_argument("--assets", type=int, default=ASSETS)
+    parser.add_argument("--write", action="store_true", help="put it into docs/performance.md")
+    asked = parser.parse_args()
+    sitting = Sitting("reconcile", "reconcile", "Reconciling a day")
+    figures = _table(measure(asked.assets, Console()))
+    values, seconds = asyncio.run(read_over_http(asked.assets))
+    read = f"Reading {values:,} values of a local exchange over HTTP, a request an asset: {seconds:.1f} s."
+    sitting.tell(figures, read, write=asked.write)
 
 
 if __name__ == "__main__":

@@ -8,22 +8,15 @@ the workers share their cores with each other, with PostgreSQL and with the exch
 """
 
 import argparse
-import os
-import sys
 import tempfile
-import time
-from datetime import UTC, datetime
 from pathlib import Path
-
-from rich.console import Console
-from rich.markdown import Markdown
 
 from tests.benchmarks.databases import databases
 from tests.benchmarks.feed_figures import shares_table
 from tests.benchmarks.feed_held import hold
 from tests.benchmarks.feed_live import live
-from tests.benchmarks.feed_page import machine, write_part
 from tests.benchmarks.feed_place import Site, open_exchange
+from tests.benchmarks.page import Sitting
 
 WORKERS = 2
 
@@ -34,7 +27,7 @@ def main() -> None:
     parser.add_argument("--assets", type=int, default=100_000)
     parser.add_argument("--write", action="store_true", help="put it into docs/performance.md")
     asked = parser.parse_args()
-    load, began, console = os.getloadavg()[0], time.perf_counter(), Console()
+    sitting = Sitting("shares", "shares", "A very large community in shares")
     with databases() as make, tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         site = Site(folder=folder / "community", first=0, assets=asked.assets)
@@ -43,13 +36,8 @@ def main() -> None:
             ways = [[f"{number}/{WORKERS}", str(site.file)] for number in range(1, WORKERS + 1)]
             told, theirs_s = live([site], exchange, *ways)
         hold(folder / "exchange.sqlite", site)
-    command = " ".join(["python -m tests.benchmarks.shares", *sys.argv[1:]])
-    took = f"Measuring this took {time.perf_counter() - began:.0f} s (`{command}`)."
     figures = shares_table(told, assets=asked.assets, exchange_cpu_s=theirs_s)
-    body = "\n\n".join([machine(load, datetime.now(UTC).date()), figures, took])
-    console.print(Markdown(body))
-    if asked.write:
-        write_part("shares", "A very large community in shares", body)
+    sitting.tell(figures, write=asked.write)
 
 
 if __name__ == "__main__":

@@ -13,21 +13,18 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import httpx
-from rich.console import Console
-from rich.markdown import Markdown
 
 from flows.local_prefect import PrefectServer, prefect_server
 from tests.benchmarks.feed_figures import prefect_table
 from tests.benchmarks.feed_held import hold
 from tests.benchmarks.feed_live import LAST, ROOT, live
-from tests.benchmarks.feed_page import machine, write_part
 from tests.benchmarks.feed_place import PASSWORD, USERNAME, Site, open_exchange
+from tests.benchmarks.page import Sitting
 
 
 def main() -> None:
@@ -36,18 +33,13 @@ def main() -> None:
     parser.add_argument("--assets", type=int, nargs="*", default=[10, 1_000, 10_000])
     parser.add_argument("--write", action="store_true", help="put it into docs/performance.md")
     asked = parser.parse_args()
-    load, began, console = os.getloadavg()[0], time.perf_counter(), Console()
+    sitting = Sitting("under_prefect", "prefect", "Under a Prefect worker")
     with tempfile.TemporaryDirectory() as name, prefect_server(Path(name) / "prefect") as server:
         server.wait()
         _prefect(server, "work-pool", "create", "slotfeed", "--type", "process")
         _prefect(server, "deploy", "--name", "feed", "--no-prompt")
         found = [(assets, under_prefect(Path(name), server, assets)) for assets in asked.assets]
-    command = " ".join(["python -m tests.benchmarks.under_prefect", *sys.argv[1:]])
-    took = f"Measuring this took {time.perf_counter() - began:.0f} s (`{command}`)."
-    body = "\n\n".join([machine(load, datetime.now(UTC).date()), prefect_table(found), took])
-    console.print(Markdown(body))
-    if asked.write:
-        write_part("prefect", "Under a Prefect worker", body)
+    sitting.tell(prefect_table(found), write=asked.write)
 
 
 def under_prefect(folder: Path, server: PrefectServer, assets: int) -> float:

@@ -10,25 +10,21 @@ shortest of three slots in a row counts, after as many that nobody counts: a com
 """
 
 import argparse
-import os
-import sys
 import tempfile
-import time
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 from rich.console import Console
-from rich.markdown import Markdown
 
 from pipelines.store import Store, open_store
 from tests.benchmarks.databases import databases
 from tests.benchmarks.feed_figures import years_table
 from tests.benchmarks.feed_live import run
-from tests.benchmarks.feed_page import machine, write_part
 from tests.benchmarks.feed_place import HISTORY, LATER, NOON, SLOT, Site, open_exchange
+from tests.benchmarks.page import Sitting
 from tests.benchmarks.years_data import lay_down_day
 
 SLOTS_A_DAY = 96
@@ -43,19 +39,14 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="*", default=["sqlite", "postgresql"])
     parser.add_argument("--write", action="store_true", help="put it into docs/performance.md")
     asked = parser.parse_args()
-    load, began, console = os.getloadavg()[0], time.perf_counter(), Console()
+    sitting, console = Sitting("years", "years", "Beside years of past"), Console()
     tables = []
     with databases() as make:
         for kind in asked.kinds:
             with tempfile.TemporaryDirectory() as name:
                 found = beside(Path(name), asked.assets, asked.days, make(kind), console)
             tables.append(years_table(kind, found))
-    command = " ".join(["python -m tests.benchmarks.years", *sys.argv[1:]])
-    took = f"Measuring this took {time.perf_counter() - began:.0f} s (`{command}`)."
-    body = "\n\n".join([machine(load, datetime.now(UTC).date()), f"{asked.assets:,} assets.", *tables, took])
-    console.print(Markdown(body))
-    if asked.write:
-        write_part("years", "Beside years of past", body)
+    sitting.tell(f"{asked.assets:,} assets.", *tables, write=asked.write)
 
 
 def beside(folder: Path, assets: int, days: list[int], database: str, console: Console) -> list[dict[str, Any]]:

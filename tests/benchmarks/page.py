@@ -1,9 +1,15 @@
 """docs/performance.md, part by part: each bench writes its own, so that one can be run alone."""
 
 import os
+import sys
+import time
 from collections.abc import Sequence
-from datetime import date
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from pathlib import Path
+
+from rich.console import Console
+from rich.markdown import Markdown
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 
@@ -12,6 +18,35 @@ HEAD = """# What it takes
 Figures measured by `make bench`, none typed in; nothing in the tests asserts a time. Each part names its day, machine
 and load, for these figures move with all three.
 """
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """One bench, from its beginning to its part of the page."""
+
+    module: str
+    """Its name in `tests.benchmarks`."""
+
+    part: str
+    """Name of the part's marks."""
+
+    title: str
+    load: float = field(default_factory=lambda: os.getloadavg()[0])
+    began: float = field(default_factory=time.perf_counter)
+
+    def tell(self, *figures: str, write: bool) -> None:
+        """Print what was measured; put it into the page where that is asked for.
+
+        Args:
+            figures: Markdown.
+            write: into the page, too.
+        """
+        command = " ".join([f"python -m tests.benchmarks.{self.module}", *sys.argv[1:]])
+        took = f"Measuring this took {time.perf_counter() - self.began:.0f} s (`{command}`)."
+        body = "\n\n".join([machine(self.load, datetime.now(UTC).date()), *figures, took])
+        Console().print(Markdown(body))
+        if write:
+            write_part(self.part, self.title, body)
 
 
 def machine(load: float, day: date) -> str:
