@@ -24,8 +24,9 @@ def plans(postgres_url: str) -> Iterator[tuple[Store, list[str]]]:
                 "INSERT INTO slot_energy (asset_id, slot_start, version, energy_wh, quality, coverage, method,"
                 " created_at, run_id) SELECT 'asset-' || a, timestamptz '2026-01-01 00:00Z' + s * interval '15 min',"
                 " 0, 1.0, 'MEASURED', 1.0, 'measured', now(), 'r'"
-                f" FROM generate_series(1, {ASSETS}) a, generate_series(1, {SLOTS}) s"
-            )
+                " FROM generate_series(1, :assets) a, generate_series(1, :slots) s"
+            ),
+            {"assets": ASSETS, "slots": SLOTS},
         )
     with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("VACUUM ANALYZE slot_energy")
