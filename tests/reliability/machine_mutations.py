@@ -71,8 +71,12 @@ def _another_slot() -> None:
 def _loses_a_reading() -> None:
     from pipelines.collect import keep  # noqa: PLC0415
 
-    original = keep.insert_rows
-    _put("pipelines.collect.keep.insert_rows", lambda c, model, rows: original(c, model, rows[:-1] or rows))
+    original = keep.append_frame
+
+    def append(connection: Any, model: Any, frame: Any) -> None:
+        original(connection, model, frame.head(-1) if frame.height > 1 else frame)
+
+    _put("pipelines.collect.keep.append_frame", append)
 
 
 def _loses_a_plan() -> None:
