@@ -49,6 +49,10 @@ class Machine(LivedMachine):
         self.to_the_next_feed()
         self.await_trouble(faults, None)
         self.run(self.life.process, self.life.feed)
+        self.befall_at_first()
+
+    def befall_at_first(self) -> None:
+        """What befalls one protocol alone, in each example."""
 
     @rule(seconds=SHORT)
     def time_passes(self, seconds: int) -> None:
@@ -236,6 +240,14 @@ class BatchMachine(Machine):
     @rule(before_s=st.sampled_from([1, 8, 14]))
     def the_market_cycle_comes_first(self, before_s: int) -> None:
         """Measurements are queued, and thrown away before the engine's next tick."""
+        self.race(before_s)
+
+    def befall_at_first(self) -> None:
+        """A race."""
+        self.race(8)
+
+    def race(self, before_s: int) -> None:
+        """Feed so late in a slot."""
         exchange = self.life.exchange
         self.to_the_next_feed()
         exchange.pass_time(exchange.slot + SLOT - exchange.lead - timedelta(seconds=before_s) - exchange.now)
