@@ -79,9 +79,7 @@ def test_a_community_lives_on_without_its_old_rows(place: Place, slotfeed: Comma
     assert (status, "put it back from a backup" in told) == (1, True), told
 
 
-def test_a_register_that_is_corrected_late_goes_on_from_what_has_left(
-    place: Place, slotfeed: Command, tmp_path: Path
-) -> None:
+def test_a_register_that_is_corrected_late_goes_on_from_what_has_left(place: Place, slotfeed: Command) -> None:
     place.write_file(protocol="sdk")
     place.file.write_text(f"{place.file.read_text()}\nretention: {{submissions_days: 120, readings_days: 120}}\n")
     for number in range(5):
