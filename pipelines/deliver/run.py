@@ -66,7 +66,6 @@ async def deliver(
         AuthenticationError: the login is refused; everything leased is given back.
     """
     expired = expire_overdue(store, now=client.clock.now())
-    expired += close_switched_off(store, assets=[asset.asset_id for asset in community.assets if not asset.live])
     until = backlog_until(client.clock.now(), length=community.slot_length)
     sender = Sender(store=store, community=community, client=client, line=line, until=until, stopping=stopping)
     assets = list(sender.names)
@@ -81,6 +80,8 @@ async def deliver(
             await sender.send(batch, lease_ends=now + LEASE)
     finally:
         expired += expire_overdue(store, now=client.clock.now())
+        # Last, for it goes through the whole backlog, and nothing that it closes would be sent.
+        expired += close_switched_off(store, assets=[asset.asset_id for asset in community.assets if not asset.live])
     return DeliverSummary(
         accepted=sender.count(State.ACCEPTED),
         rejected=sender.count(State.REJECTED),

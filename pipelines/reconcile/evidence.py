@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from itertools import chain
 
 import polars as pl
@@ -53,9 +54,13 @@ class Sides:
         read = before.with_columns(compared=pl.lit(value=True))
         return self._beside(read, start, end, only).with_columns(pl.col("compared").fill_null(value=False))
 
+    @cached_property
+    def _live(self) -> pl.DataFrame:
+        return live_assets(self.connection, self.community)
+
     def _assets(self, only: list[str] | None) -> list[str]:
         """The live ones that could be read, or some of them."""
-        live = live_assets(self.connection, self.community)["asset_id"].to_list()
+        live = self._live["asset_id"].to_list()
         chosen = set(live if only is None else only)
         return [asset for asset in live if asset in chosen and asset not in self.read.failed]
 
@@ -69,7 +74,7 @@ class Sides:
         return pl.concat([self._portion(held, start, end, some) for some in portions], rechunk=False)
 
     def _portion(self, held: pl.DataFrame, start: datetime, end: datetime, assets: list[str]) -> pl.DataFrame:
-        live = live_assets(self.connection, self.community).filter(pl.col("asset_id").is_in(assets))
+        live = self._live.filter(pl.col("asset_id").is_in(assets))
         grid = slot_grid(live, start=start, end=end, length=self.community.slot_length)
         sent = submitted(self.connection, assets, start=start, end=end, abilities=self.abilities)
         return (

@@ -9,7 +9,6 @@ from pipelines.community import Community
 from pipelines.frames import INSTANT, Quantity, State
 from pipelines.reconcile.expected import SUBMITTED
 from pipelines.reconcile.names import Finding
-from pipelines.reconcile.same import matches
 from pipelines.slots import Abilities
 from pipelines.store import (
     AssetRow,
@@ -183,39 +182,6 @@ def measured(connection: Connection, assets: list[str], *, start: datetime, end:
     schema = pl.Schema({"asset_id": pl.String(), "slot_start": INSTANT, "energy_wh": pl.Float64()})
     found = read_frame(connection, query, schema)
     return found.unique(["asset_id", "slot_start"], keep="last", maintain_order=True)
-
-
-def confirm(connection: Connection, pairs: pl.DataFrame, *, now: datetime) -> None:
-    """What was sent and stands is confirmed: also what a dead worker left without knowing that it had arrived.
-
-    Where a correction failed, the version before it is what was sent and stands: it is confirmed, and the
-    slot stays a discrepancy.
-    """
-    row = table_of(SubmissionRow)
-    stands = (pl.col("carried_from") == pl.col("slot_start")) & matches("carried_wh", "exchange_wh")
-    wanted = pairs.filter(pl.col("agrees") & (pl.col("state") != State.CONFIRMED.value)).select("id")
-    carried = pairs.filter(stands & (pl.col("carried_state") != State.CONFIRMED.value)).select(id="carried_id")
-    proven = stretches(pl.concat([wanted, carried])["id"])
-    if proven.is_empty():
-        return
-    unproven = row.c.state.in_((State.ACCEPTED.value, State.EXPIRED.value, State.SENDING.value))
-    with beside(connection, row, proven, types={"first_id": "id", "last_id": "id"}) as listed:
-        connection.execute(
-            update(row)
-            .where(row.c.id.between(listed.c.first_id, listed.c.last_id), unproven, row.c.attempts > 0)
-            .values(state=State.CONFIRMED.value, confirmed_at=now, error="", leased_until=None)
-        )
-
-
-def stretches(ids: pl.Series) -> pl.DataFrame:
-    """Numbers as stretches without a gap, from first_id to last_id: a slot's values are numbered in a row."""
-    numbers = pl.DataFrame({"id": ids.drop_nulls().unique().sort()})
-    return (
-        numbers.with_columns(stretch=pl.col("id") - pl.int_range(pl.len()))
-        .group_by("stretch", maintain_order=True)
-        .agg(first_id=pl.col("id").min(), last_id=pl.col("id").max())
-        .drop("stretch")
-    )
 
 
 def close_agreeing(connection: Connection, pairs: pl.DataFrame, *, now: datetime) -> int:

@@ -1,8 +1,9 @@
 """What of the outbox still moves, in words that its partial indexes answer.
 
 Nearly every submission that was ever made has come to its end. The few that have not are found by indexes that hold
-nothing else (see `SubmissionRow`). A database takes such an index where the question repeats its condition word for
-word, so the conditions stand here and values in them are written out, not handed over as parameters.
+nothing else, and so are those that a repair may set back (see `SubmissionRow`). A database takes such an index where
+the question repeats its condition word for word, so the conditions stand here and values in them are written out, not
+handed over as parameters.
 """
 
 from sqlalchemy import ColumnElement, FromClause, and_, literal
@@ -33,6 +34,11 @@ def unsettled_forecast(row: FromClause) -> ColumnElement[bool]:
     return and_(
         row.c.quantity == _written(Quantity.FORECAST), row.c.state.in_([_written(state) for state in UNSETTLED])
     )
+
+
+def taken_measurement(row: FromClause) -> ColumnElement[bool]:
+    """A measurement that the exchange took, which is the end of it: `ix_submission_taken`, by when that was."""
+    return and_(row.c.quantity == _written(Quantity.MEASUREMENT), row.c.state == _written(State.ACCEPTED))
 
 
 def failed(row: FromClause) -> ColumnElement[bool]:

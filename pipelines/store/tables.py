@@ -148,7 +148,7 @@ class SubmissionRow(SQLModel, table=True):
             "slot_start",
             where="quantity = 'forecast' AND state IN ('pending', 'sending', 'accepted')",
         ),
-        Index("ix_submission_accepted", "accepted_at"),
+        _where("ix_submission_taken", "accepted_at", where="quantity = 'measurement' AND state = 'accepted'"),
         _where("ix_submission_failed", "closes_at", where="state IN ('rejected', 'expired')"),
     )
 

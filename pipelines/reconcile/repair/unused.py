@@ -13,7 +13,6 @@ from sqlalchemy import Connection, select
 
 from pipelines.community import Community
 from pipelines.exchange import PROTOCOLS
-from pipelines.frames import Quantity, State
 from pipelines.reconcile.names import Diagnosis
 from pipelines.reconcile.repair.compared import newest_confirmed
 from pipelines.reconcile.repair.failed import as_failed, columns, newer_exists
@@ -21,6 +20,7 @@ from pipelines.reconcile.repair.rules import MOST_RESENDS, Failed, Why
 from pipelines.reconcile.standing import FURTHEST
 from pipelines.store import DiscrepancyRow, SubmissionRow, table_of
 from pipelines.store.discrepancies import standing
+from pipelines.store.moving import taken_measurement
 
 NOTHING_USED = (Diagnosis.NO_RESULT, Diagnosis.MISSING, Diagnosis.REPEATED, Diagnosis.SWITCHED_OFF)
 """Causes with which all that the exchange was told in a slot was for nothing."""
@@ -44,10 +44,9 @@ def unused(connection: Connection, community: Community, *, now: datetime) -> li
     found: list[tuple[Failed, Why]] = []
     for start, end in joined(span for own in spans.values() for span in own):
         query = select(*columns(row), row.c.accepted_at).where(
+            taken_measurement(row),
             row.c.accepted_at >= start,
             row.c.accepted_at < end,
-            row.c.quantity == Quantity.MEASUREMENT.value,
-            row.c.state == State.ACCEPTED.value,
             row.c.resends < MOST_RESENDS,
             ~newer_exists(row),
         )
