@@ -153,10 +153,17 @@ MUTANTS: Sequence[Mutant] = (
     ),
     Mutant(
         name="what was sent is confirmed whatever the exchange holds",
-        file="pipelines/reconcile/standing.py",
+        file="pipelines/reconcile/confirming.py",
         old='pairs.filter(pl.col("agrees") & (pl.col("state") != State.CONFIRMED.value))',
         new='pairs.filter(pl.col("state") != State.CONFIRMED.value)',
         tests=cases(ON_SQLITE, "leased", "next slot"),
+    ),
+    Mutant(
+        name="a window is kept though its values could not be confirmed",
+        file="pipelines/reconcile/confirming.py",
+        old="        one.result()\n",
+        new="        one.exception()\n",
+        tests=("tests/reconcile/test_confirming.py",),
     ),
     Mutant(
         name="a migration is committed step by step",
