@@ -96,7 +96,7 @@ def _committing_after(module: str, name: str, die: Die) -> None:
 
 
 def _confirmed(die: Die) -> None:
-    """Die when a reconciliation has confirmed values, however few by connections of their own, and done nothing else."""
+    """Die when a reconciliation has confirmed values, however few by connections of their own, and kept nothing yet."""
     run = importlib.import_module("pipelines.reconcile.run")
     importlib.import_module("pipelines.reconcile.confirming").WORTH_IT = 1  # type: ignore[attr-defined]
     confirming = run.confirming  # type: ignore[attr-defined]
