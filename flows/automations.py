@@ -14,7 +14,7 @@ from prefect.events.actions import SendNotification
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.exceptions import ObjectNotFound
 
-from flows.notices import BEGAN, ENDED
+from flows.notices import BEGAN, ENDED, LOOKED
 from pipelines.errors import ConfigurationError, Issue
 from pipelines.metrics.overview import CAN_WAIT
 from pipelines.watch import Kind
@@ -34,8 +34,6 @@ SUBJECT = "slotfeed, {{ event.resource.name }}: {{ event.resource['slotfeed.kind
 BODY = "{{ event.resource['slotfeed.subject'] }}\n{{ event.payload.told }}\n-> {{ event.payload.remedy }}"
 
 OF_SLOTFEED = {"prefect.resource.id": "prefect.tag.slotfeed", "prefect.resource.role": "tag"}
-OF_THE_WATCH = {"prefect.resource.role": "deployment", "prefect.resource.name": ["watch", "fleet-watch"]}
-ENDS_OF_RUNS = {"prefect.flow-run.Completed", "prefect.flow-run.Failed"}
 
 
 def automations(*, urgent: Sequence[UUID], by_day: Sequence[UUID] = ()) -> list[AutomationCore]:
@@ -51,18 +49,18 @@ def automations(*, urgent: Sequence[UUID], by_day: Sequence[UUID] = ()) -> list[
         _of_events("slotfeed: over", "What was urgent has ended.", wakes, ENDED, urgent),
         AutomationCore(
             name="slotfeed: nobody watches",
-            description="No run of the watch has ended for an hour: its schedule, the worker, or Prefect itself.",
+            description="No watch has looked for an hour: its schedule, the worker, the store, or Prefect itself.",
             trigger=EventTrigger(
                 posture=Posture.Proactive,
-                expect=ENDS_OF_RUNS,
-                match_related=OF_THE_WATCH,
+                # Of any community: one that was given up would raise the alarm for ever.
+                expect={LOOKED},
                 threshold=1,
                 within=UNWATCHED,
             ),
             actions=_messages(
                 urgent,
                 subject="slotfeed: nobody watches",
-                body="No run of it has ended for an hour.\n-> slotfeed doctor: a worker, and the schedule of `watch`",
+                body="It has not looked for an hour.\n-> slotfeed doctor: the store, a worker, the schedule of `watch`",
             ),
         ),
         AutomationCore(

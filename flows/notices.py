@@ -13,6 +13,9 @@ from pipelines.plain import plain
 from pipelines.watch import Incident, headline
 
 BEGAN, ENDED = "began", "ended"
+LOOKED = "slotfeed.watch.looked"
+"""A watch has seen what there is to see: of a run that could not open the store nothing is told."""
+
 SHOWN = 20
 
 
@@ -23,18 +26,29 @@ def event_name(incident: Incident) -> str:
 
 def emit_events(community: Community, incidents: Sequence[Incident]) -> None:
     """An event for each incident that began or ended."""
-    section = community.community
     for one in incidents:
         emit_event(
             event=event_name(one),
             resource={
-                "prefect.resource.id": f"slotfeed.community.{section.simulation_uuid}",
-                "prefect.resource.name": section.name,
+                **_resource(community),
                 "slotfeed.kind": one.kind.value,
                 "slotfeed.subject": one.subject,
             },
             payload={"told": one.told, "remedy": one.remedy, "opened_at": one.opened_at.isoformat()},
         )
+
+
+def emit_looked(community: Community) -> None:
+    """An event for each look; an automation waits for it to stay away."""
+    emit_event(event=LOOKED, resource=_resource(community))
+
+
+def _resource(community: Community) -> dict[str, str]:
+    section = community.community
+    return {
+        "prefect.resource.id": f"slotfeed.community.{section.simulation_uuid}",
+        "prefect.resource.name": section.name,
+    }
 
 
 async def send_notices(community: Community, incidents: Sequence[Incident]) -> list[str]:

@@ -9,7 +9,7 @@ import httpx
 from prefect.context import FlowRunContext
 
 from flows.doctor import Found, disk_looks, skew_look
-from flows.notices import emit_events, send_notices
+from flows.notices import emit_events, emit_looked, send_notices
 from flows.session import Run
 from flows.steps import step
 from pipelines.collect.people import quotas
@@ -59,9 +59,12 @@ async def tell_people(run: Run) -> None:
 
 @step
 async def vouch(run: Run) -> None:
-    """Tell the dead man's switch that somebody looks; it raises the alarm when this stops."""
+    """Tell Prefect and the dead man's switch that somebody looks; they raise the alarm when this stops."""
+    if FlowRunContext.get() is None:
+        return
+    emit_looked(run.community)
     url = run.secrets.find(DEAD_MANS_SWITCH)
-    if url is None or FlowRunContext.get() is None:
+    if url is None:
         return
     refuse_clear(url.get_secret_value(), run.community.allow_http, where="the dead man's switch")
     # The client writes addresses and headers into its logs, and this address is a key.

@@ -20,12 +20,16 @@ KEY = "pl4nt-switch-5e0b"
 def run_with(url: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """As of a flow run."""
     monkeypatch.setattr("flows.watch_steps.FlowRunContext", SimpleNamespace(get=object))
+    # Prefect's own sender would start a server, and outlive the test.
+    looked: list[Any] = []
+    monkeypatch.setattr("flows.watch_steps.emit_looked", looked.append)
     return SimpleNamespace(
         secrets=Secrets(tmp_path, {"SLOTFEED_DEAD_MANS_SWITCH_URL": url}),
         community=small_community("rest"),
         problems=[],
         stop=Stop(),
         stage=lambda _: nullcontext(),
+        looked=looked,
     )
 
 
@@ -43,6 +47,7 @@ async def test_neither_a_problem_nor_a_log_tells_it_and_no_redirect_gets_it(
         assert [heard.path for heard in switch.heard] == [f"/ping/{KEY}"]
         assert other.heard == []
     assert len(run.problems) == (status != 200)
+    assert run.looked == [run.community]
     assert KEY not in "".join(run.problems)
     assert KEY not in caplog.text
 
