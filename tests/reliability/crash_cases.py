@@ -129,6 +129,9 @@ class Case:
             assert self._schema() == before
             return "the former schema"
         with self._world(settled=False) as world:
+            # Later runs may mend what a kill has broken, and nobody would know.
+            broken = told(check_all(world))
+            assert broken == "", broken
             self.in_flight = {key for key, rows in world.submissions.items() if rows[-1]["state"] == "sending"}
             return _left(world)
 
