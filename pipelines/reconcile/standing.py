@@ -190,6 +190,8 @@ def close_agreeing(connection: Connection, pairs: pl.DataFrame, *, now: datetime
     stand = read_large(
         connection, select(row.c.asset_id, row.c.slot_start).where(standing(row), row.c.quantity == FORECAST), KEY
     )
+    if stand.is_empty():
+        return 0
     mended = stand.join(pairs.filter("agrees"), on=KEY.names(), how="semi")
     if mended.is_empty():
         return 0
