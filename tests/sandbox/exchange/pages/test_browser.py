@@ -77,6 +77,8 @@ class Visit:
 
     def log_in(self, username: str, password: str) -> None:
         self.page.goto(self.url)
+        # The page sets it there by itself, and the browser complains where somebody was quicker.
+        self.page.wait_for_function("document.activeElement.id === 'username'")
         self.page.get_by_label("User name").fill(username)
         self.page.get_by_label("Password").fill(password)
         self.follow(self.page.get_by_role("button", name="Log in").click)
