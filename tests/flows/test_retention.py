@@ -37,8 +37,10 @@ def page(place: Place, slotfeed: Command) -> str:
     status, told = slotfeed("report", *span, "--output", place.folder / "r.html")
     assert status == 0, told
     written = (place.folder / "r.html").read_text()
-    # The footer tells when which commands ran last.
-    return re.sub(r"<footer.*?</footer>", "", written, flags=re.DOTALL)
+    # The head tells when the page was made, the footer when which commands ran last.
+    timeless, made = re.subn(r"<dt>As of</dt><dd>.*?</dd>|<footer.*?</footer>", "", written, flags=re.DOTALL)
+    assert made == 2
+    return timeless
 
 
 def rows(place: Place) -> dict[str, int]:
