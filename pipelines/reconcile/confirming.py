@@ -15,7 +15,7 @@ from pipelines.store.engine import STUCK_MS
 from pipelines.store.large import beside
 
 WORTH_IT = 100_000
-"""Rows from which on PostgreSQL is given them by several connections: it updates some 100,000 a second by one. Ours."""
+"""From so many rows on PostgreSQL is given them by several connections: by one it updates 100,000 a second. Ours."""
 
 CONNECTIONS = 2
 """More gain nothing where the same machine has two cores. Ours."""
@@ -70,7 +70,7 @@ def proven_ids(pairs: pl.DataFrame) -> pl.Series:
 
 
 def confirm(connection: Connection, proven: pl.Series, *, now: datetime) -> None:
-    """Confirm the submissions of these ids, as of `proven_ids`, which may not have left meanwhile."""
+    """Confirm the submissions of these ids, of `proven_ids`; one that was never sent, or has ended otherwise, stays."""
     if proven.is_empty():
         return
     row = table_of(SubmissionRow)
