@@ -12,14 +12,17 @@ from pipelines.metrics.sample import Sample, instant, sample
 from pipelines.report import queries as q
 from pipelines.slots import slot_floor
 from pipelines.store import DiscrepancyRow, SubmissionRow, table_of
+from pipelines.store.compared import compared_until
 from pipelines.store.discrepancies import given_up, standing, still_open
-from pipelines.store.moving import in_flight, unsettled_forecast, with_deadline, without_deadline
+from pipelines.store.moving import in_flight, with_deadline, without_deadline
 
 WINDOW = timedelta(hours=24)
 """Slots that are counted one by one. Ours: a day has its night, and costs a second at ten thousand assets."""
 
 NONE = "none"
 MOVING = (State.PENDING, State.SENDING, State.ACCEPTED, State.CONFIRMED, State.REJECTED, State.EXPIRED)
+UNSETTLED = (State.PENDING.value, State.SENDING.value, State.ACCEPTED.value)
+"""States of a forecast of which nothing was read back yet."""
 
 
 def of_slots(connection: Connection, community: Community, *, now: datetime) -> Iterator[Sample]:
@@ -50,7 +53,7 @@ def of_slots(connection: Connection, community: Community, *, now: datetime) -> 
 
 
 def of_outbox(connection: Connection, community: Community, *, now: datetime) -> Iterator[Sample]:
-    """What waits, what is on its way, and what nothing was read back of; found by the indexes of what still moves."""
+    """What waits, what is on its way, and what nothing was read back of."""
     row = table_of(SubmissionRow)
     conditions = {"yes": with_deadline(row), "no": without_deadline(row)}
     for deadline, condition in conditions.items():
@@ -64,13 +67,24 @@ def of_outbox(connection: Connection, community: Community, *, now: datetime) ->
         standing(listed),
     )
     over = slot_floor(now, community.slot_length)
-    query = select(func.count(), func.min(row.c.slot_start)).where(
-        unsettled_forecast(row), row.c.slot_start < over, ~explained
+    unsettled = and_(
+        row.c.asset_id == q.ASSET.c.asset_id,
+        row.c.slot_start >= compared_until(q.ASSET),
+        row.c.slot_start < over,
+        row.c.quantity == Quantity.FORECAST.value,
+        row.c.state.in_(UNSETTLED),
+        ~explained,
     )
-    count, oldest = connection.execute(query).tuples().one()
-    yield sample("forecasts_unsettled", count)
-    if oldest is not None:
-        yield instant("oldest_unsettled_slot_timestamp_seconds", oldest)
+    # Asked for each asset by itself: one that can't be read back must not lead through months of all others.
+    count, oldest = (
+        select(found).where(unsettled).correlate(q.ASSET).scalar_subquery()
+        for found in (func.count(), func.min(row.c.slot_start))
+    )
+    over_all = select(func.sum(count), func.min(oldest)).select_from(q.ASSET)
+    total, first = connection.execute(over_all).tuples().one()
+    yield sample("forecasts_unsettled", total or 0)
+    if first is not None:
+        yield instant("oldest_unsettled_slot_timestamp_seconds", first)
 
 
 def of_discrepancies(connection: Connection) -> Iterator[Sample]:

@@ -9,7 +9,7 @@ import polars as pl
 from pipelines.community import Community
 from pipelines.exchange import ExchangeClient, read_energy
 from pipelines.exchange.results import ReadBack
-from pipelines.reconcile.confirming import confirming
+from pipelines.reconcile.confirming import confirm
 from pipelines.reconcile.diagnose import Found, Surroundings, diagnose
 from pipelines.reconcile.evidence import EVIDENCE, Sides
 from pipelines.reconcile.profiles import DAYS
@@ -17,6 +17,7 @@ from pipelines.reconcile.repair.compared import oldest_awaited
 from pipelines.reconcile.standing import (
     FURTHEST,
     close_agreeing,
+    keep_compared,
     keep_read_back,
     live_assets,
     measured,
@@ -99,8 +100,8 @@ def compare(
 ) -> ReconcileSummary:
     """Hold what was read back against the store, and leave in it what follows.
 
-    All is read and diagnosed first, and then written in one transaction (but see `confirming`): a long diagnosis keeps
-    no other run from writing. What changed meanwhile is left as it is; the next reconciliation looks at it.
+    All is read and diagnosed first, and then written in one transaction: a long diagnosis keeps no other run from
+    writing. What changed meanwhile is left as it is; the next reconciliation looks at it.
 
     Args:
         store: as of `reconcile`.
@@ -118,18 +119,15 @@ def compare(
             kinds = (SLOT_ENERGY, SUBMISSIONS, EXCHANGE_ENERGY, DISCREPANCIES)
             bring_back(connection, start=start - timedelta(days=DAYS), end=end, series=dict.fromkeys(kinds, assets))
     with store.reading() as connection:
-        pairs = Sides(connection=connection, community=community, read=read).window(start, end)
-    with confirming(store, pairs, now=now) as confirmed:
-        found: Found = {}
-        if not pairs["agrees"].all():
-            with store.reading() as connection:
-                sides = Sides(connection=connection, community=community, read=read)
-                found = _diagnosed(sides, pairs, start=start, end=end)
-        with store.writing() as connection:
-            keep_read_back(connection, pairs, now=now, run_id=run_id)
-            closed = close_agreeing(connection, pairs, now=now)
-            write_discrepancies(connection, pairs, found, now=now, run_id=run_id)
-            confirmed(connection)
+        sides = Sides(connection=connection, community=community, read=read)
+        pairs = sides.window(start, end)
+        found = {} if pairs["agrees"].all() else _diagnosed(sides, pairs, start=start, end=end)
+    with store.writing() as connection:
+        confirm(connection, pairs, now=now)
+        keep_read_back(connection, pairs, now=now, run_id=run_id)
+        closed = close_agreeing(connection, pairs, now=now)
+        write_discrepancies(connection, pairs, found, now=now, run_id=run_id)
+        keep_compared(connection, pairs, start=start, end=end)
     names = {asset.asset_id: asset.name for asset in community.assets}
     return ReconcileSummary(
         start=start,

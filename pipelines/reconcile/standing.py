@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 import polars as pl
-from sqlalchemy import Connection, exists, func, select, update
+from sqlalchemy import Connection, and_, func, select, update
 
 from pipelines.community import Community
 from pipelines.frames import INSTANT, Quantity, State
@@ -20,9 +20,9 @@ from pipelines.store import (
     table_of,
 )
 from pipelines.store.asked import among, asked
+from pipelines.store.compared import compared_until
 from pipelines.store.discrepancies import standing
 from pipelines.store.large import beside, insert_frame, read_large, upsert_frame
-from pipelines.store.moving import unsettled_forecast
 
 FORECAST = Quantity.FORECAST.value
 
@@ -58,48 +58,29 @@ def _switched_on(community: Community) -> list[str]:
 
 
 def oldest_unsettled(connection: Connection, community: Community, *, now: datetime) -> datetime:
-    """Where a reconciliation without a start begins: the oldest forecast of which nothing is known yet, or LOOK_BACK.
+    """Where a reconciliation without a start begins: the first slot that an asset wasn't compared in, or LOOK_BACK.
 
-    No later than where an asset's results were read last: what expired while nobody reconciled is listed, too.
-    One that is accepted but listed as a discrepancy has been looked at; it wouldn't change by being read each hour.
+    One that was found to differ has been looked at; it wouldn't change by being read each hour.
     """
-    row, listed = table_of(SubmissionRow), table_of(DiscrepancyRow)
-    explained = exists().where(
-        listed.c.asset_id == row.c.asset_id,
-        listed.c.slot_start == row.c.slot_start,
-        listed.c.quantity == row.c.quantity,
-    )
-    oldest: datetime | None = connection.execute(
-        select(row.c.slot_start)
-        .where(
-            unsettled_forecast(row),
-            among(connection, row.c.asset_id, _switched_on(community)),
-            row.c.slot_start >= now - FURTHEST,
-            ~explained,
-        )
-        .order_by(row.c.slot_start)
-        .limit(1)
-    ).scalar_one_or_none()
-    read = _read_until(connection, community)
-    return min(now - LOOK_BACK, oldest or now, max(read or now, now - FURTHEST))
-
-
-def _read_until(connection: Connection, community: Community) -> datetime | None:
-    """The newest slot of which every live asset's results were read; its first where none ever were."""
-    asset, held = table_of(AssetRow), table_of(ExchangeEnergyRow)
-    newest = (
-        select(held.c.slot_start)
-        .where(held.c.asset_id == asset.c.asset_id, held.c.quantity == FORECAST)
-        # Of an index by asset and slot, the last entry alone.
-        .order_by(held.c.slot_start.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
+    asset = table_of(AssetRow)
     theirs = among(connection, asset.c.asset_id, _switched_on(community))
-    found: datetime | None = connection.execute(
-        select(func.min(func.coalesce(newest, asset.c.live_since))).where(theirs)
-    ).scalar_one()
-    return found
+    oldest: datetime | None = connection.execute(select(func.min(compared_until(asset))).where(theirs)).scalar_one()
+    return min(now - LOOK_BACK, max(oldest or now, now - FURTHEST))
+
+
+def keep_compared(connection: Connection, pairs: pl.DataFrame, *, start: datetime, end: datetime) -> None:
+    """Keep how far the assets of the pairs have been compared, where nothing lies between that and the window.
+
+    Args:
+        connection: inside a write transaction.
+        pairs: of `Sides.window`.
+        start: of the window.
+        end: of the window.
+    """
+    asset = table_of(AssetRow)
+    compared = among(connection, asset.c.asset_id, pairs["asset_id"].unique().to_list())
+    follows = and_(compared_until(asset) >= start, compared_until(asset) < end)
+    connection.execute(update(asset).where(compared, follows).values(compared_through=end))
 
 
 def submitted(

@@ -62,8 +62,9 @@ class AgedKind:
 
     @property
     def schema(self) -> pl.Schema:
-        """The table's columns."""
-        return pl.Schema({column.name: _polars(column.type) for column in table_of(self.model).columns})
+        """The table's columns, but those that the database computes of others."""
+        columns = table_of(self.model).columns
+        return pl.Schema({column.name: _polars(column.type) for column in columns if column.computed is None})
 
     @property
     def key(self) -> list[str]:

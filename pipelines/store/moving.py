@@ -10,40 +10,30 @@ from sqlalchemy import ColumnElement, FromClause, and_, literal
 
 from pipelines.frames import Quantity, State
 
-UNSETTLED = (State.PENDING.value, State.SENDING.value, State.ACCEPTED.value)
-"""States of a forecast of which nothing was read back yet."""
-
 
 def with_deadline(row: FromClause) -> ColumnElement[bool]:
     """It waits, and has a deadline: `ix_submission_deadline`, by the deadline."""
-    return and_(row.c.state == _written(State.PENDING), row.c.closes_at.is_not(None))
+    return and_(row.c.stage == _written(State.PENDING), row.c.closes_at.is_not(None))
 
 
 def without_deadline(row: FromClause) -> ColumnElement[bool]:
     """It waits, and may leave at any age: `ix_submission_backlog`, by slot and asset."""
-    return and_(row.c.state == _written(State.PENDING), row.c.closes_at.is_(None))
+    return and_(row.c.stage == _written(State.PENDING), row.c.closes_at.is_(None))
 
 
 def in_flight(row: FromClause) -> ColumnElement[bool]:
     """It is leased: `ix_submission_sending`, by the end of the lease."""
-    return row.c.state == _written(State.SENDING)
-
-
-def unsettled_forecast(row: FromClause) -> ColumnElement[bool]:
-    """A forecast of which nothing was read back yet: `ix_submission_unsettled`, by slot."""
-    return and_(
-        row.c.quantity == _written(Quantity.FORECAST), row.c.state.in_([_written(state) for state in UNSETTLED])
-    )
+    return row.c.stage == _written(State.SENDING)
 
 
 def taken_measurement(row: FromClause) -> ColumnElement[bool]:
     """A measurement that the exchange took, which is the end of it: `ix_submission_taken`, by when that was."""
-    return and_(row.c.quantity == _written(Quantity.MEASUREMENT), row.c.state == _written(State.ACCEPTED))
+    return and_(row.c.quantity == _written(Quantity.MEASUREMENT), row.c.stage == _written(State.ACCEPTED))
 
 
 def failed(row: FromClause) -> ColumnElement[bool]:
     """It was refused, or its time was over: `ix_submission_failed`, by its deadline. A repair may set it back."""
-    return row.c.state.in_([_written(state) for state in (State.REJECTED, State.EXPIRED)])
+    return row.c.stage.in_([_written(state) for state in (State.REJECTED, State.EXPIRED)])
 
 
 def _written(value: str) -> ColumnElement[str]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Index, Integer, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, Column, Computed, Index, Integer, String, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 
@@ -139,17 +139,13 @@ class SubmissionRow(SQLModel, table=True):
     __tablename__ = "submission"
     __table_args__ = (
         UniqueConstraint("asset_id", "slot_start", "quantity", "version"),
-        # Each of these holds only what still moves; `pipelines.store.moving` has the same conditions, for queries.
-        _where("ix_submission_deadline", "closes_at", where="state = 'pending' AND closes_at IS NOT NULL"),
-        _where("ix_submission_backlog", "slot_start", "asset_id", where="state = 'pending' AND closes_at IS NULL"),
-        _where("ix_submission_sending", "leased_until", where="state = 'sending'"),
-        _where(
-            "ix_submission_unsettled",
-            "slot_start",
-            where="quantity = 'forecast' AND state IN ('pending', 'sending', 'accepted')",
-        ),
-        _where("ix_submission_taken", "accepted_at", where="quantity = 'measurement' AND state = 'accepted'"),
-        _where("ix_submission_failed", "closes_at", where="state IN ('rejected', 'expired')"),
+        # Each of these holds only what still moves, or may again; `pipelines.store.moving` has the same conditions, for
+        # queries.
+        _where("ix_submission_deadline", "closes_at", where="stage = 'pending' AND closes_at IS NOT NULL"),
+        _where("ix_submission_backlog", "slot_start", "asset_id", where="stage = 'pending' AND closes_at IS NULL"),
+        _where("ix_submission_sending", "leased_until", where="stage = 'sending'"),
+        _where("ix_submission_taken", "accepted_at", where="quantity = 'measurement' AND stage = 'accepted'"),
+        _where("ix_submission_failed", "closes_at", where="stage IN ('rejected', 'expired')"),
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=ROW_ID)
@@ -166,6 +162,13 @@ class SubmissionRow(SQLModel, table=True):
     opens_at: datetime | None = None
     closes_at: datetime | None = None
     state: str
+    stage: str = Field(sa_column=Column(String, Computed("CASE state WHEN 'confirmed' THEN 'accepted' ELSE state END")))
+    """`state` as delivery knows it, kept by the database: what is confirmed was accepted.
+
+    The indexes name it in place of `state`. So a confirmation concerns none of them, and PostgreSQL writes it into the
+    row's own page, half of which is kept free for that.
+    """
+
     attempts: int = 0
     leased_until: datetime | None = None
     leased_by: str = ""
@@ -243,6 +246,9 @@ class AssetRow(SQLModel, table=True):
     live_since: datetime
     planned_through: datetime | None = None
     """Newest slot the outbox was planned for."""
+
+    compared_through: datetime | None = None
+    """Each slot that starts before was compared with the exchange once; None: none was."""
 
     run_id: str
 

@@ -2,22 +2,22 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from pipelines.convert.standing import slots_within
 from pipelines.store import Store, open_store
+from tests.plans import planned
 
 SLOT = timedelta(minutes=15)
 ASSETS, SLOTS = 1_000, 400
 
 
 @pytest.fixture
-def plans(postgres_url: str) -> Iterator[tuple[Store, list[str]]]:
-    """A store with a past, and the plan of each statement that follows."""
-    store, found = open_store(postgres_url), []
+def long_store(postgres_url: str) -> Iterator[Store]:
+    """A store with a past."""
+    store = open_store(postgres_url)
     with store.writing() as connection:
         connection.execute(
             text(
@@ -30,21 +30,15 @@ def plans(postgres_url: str) -> Iterator[tuple[Store, list[str]]]:
         )
     with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("VACUUM ANALYZE slot_energy")
-
-    @event.listens_for(store.engine, "before_cursor_execute")
-    def _explain(_connection: Any, cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
-        cursor.execute(f"EXPLAIN {statement}", parameters)
-        found.append("\n".join(row[0] for row in cursor.fetchall()))
-
-    yield store, found
+    yield store
     store.close()
 
 
-def test_the_standing_slots_of_all_assets_are_found_by_their_keys(plans: tuple[Store, list[str]]) -> None:
-    store, found = plans
+def test_the_standing_slots_of_all_assets_are_found_by_their_keys(long_store: Store) -> None:
     end = datetime.fromisoformat("2026-01-01T00:00Z") + SLOTS * SLOT
-    with store.reading() as connection:
+    with planned(long_store) as plans, long_store.reading() as connection:
         slots = slots_within(connection, [(f"asset-{n}", end - SLOT, end) for n in range(1, ASSETS + 1)])
     assert slots.height == 2 * ASSETS
-    [plan] = [one for one in found if "slot_energy" in one]
-    assert "Seq Scan on slot_energy" not in plan, plan
+    told = "\n".join(plans)
+    assert "on slot_energy" in told
+    assert "Seq Scan on slot_energy" not in told, told

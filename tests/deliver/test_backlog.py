@@ -1,19 +1,18 @@
 """What waits without a deadline: how long a run works it off, and that nothing settled is read for it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import event
 
 from pipelines.clock import FixedClock
 from pipelines.deliver import deliver, expire_overdue
 from pipelines.deliver.backlog import backlog_until
 from pipelines.deliver.outbox import Outcome, close_switched_off, lease_due, left_behind, record
 from pipelines.frames import Quantity, State
-from pipelines.store import Store
+from tests.plans import planned
 
 World = Any
 MakeWorld = Callable[[str], World]
@@ -127,36 +126,19 @@ def test_without_the_backlog_only_what_has_a_deadline_is_leased(make_world: Make
     assert left_behind(world.store, assets=["load-1"], now=now, worker="w") == 1
 
 
-@pytest.fixture
-def plans(sqlite_store: Store) -> Iterator[list[str]]:
-    """How SQLite finds the rows of each statement that follows."""
-    found: list[str] = []
-
-    @event.listens_for(sqlite_store.engine, "before_cursor_execute")
-    def _explain(connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
-        if statement.split(maxsplit=1)[0] in {"UPDATE", "SELECT", "WITH"} and not many:
-            rows = connection.connection.driver_connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
-            found.extend(row[3] for row in rows)
-
-    yield found
-    event.remove(sqlite_store.engine, "before_cursor_execute", _explain)
-
-
-def test_no_step_of_the_outbox_looks_through_what_is_settled(
-    make_light_world: MakeWorld, plans: list[str], noon: datetime
-) -> None:
+def test_no_step_of_the_outbox_looks_through_what_is_settled(make_light_world: MakeWorld, noon: datetime) -> None:
     world = make_light_world("sdk")
     world.submit("load-1", noon + SLOT, 10.0)
     world.submit("load-1", noon - SLOT, 20.0, quantity=M, version=1)
     now, assets = noon + timedelta(minutes=2), ["load-1", "load-2"]
-    plans.clear()
-    expire_overdue(world.store, now=now)
-    close_switched_off(world.store, assets=["pv-1"])
-    leased = lease_due(world.store, assets=assets, now=now, worker="w", limit=10)
-    outcomes = [Outcome(id=leased[0].id, state=State.ACCEPTED, at=now)]
-    outcomes += [Outcome(id=one.id, state=State.PENDING, at=now) for one in leased[1:]]
-    record(world.store, outcomes, worker="w")
-    left_behind(world.store, assets=assets, now=now, worker="w")
+    with planned(world.store) as plans:
+        expire_overdue(world.store, now=now)
+        close_switched_off(world.store, assets=["pv-1"])
+        leased = lease_due(world.store, assets=assets, now=now, worker="w", limit=10)
+        outcomes = [Outcome(id=leased[0].id, state=State.ACCEPTED, at=now)]
+        outcomes += [Outcome(id=one.id, state=State.PENDING, at=now) for one in leased[1:]]
+        record(world.store, outcomes, worker="w")
+        left_behind(world.store, assets=assets, now=now, worker="w")
     rows = [
         plan for plan in plans if plan.startswith(("SCAN", "SEARCH")) and "anon_" not in plan and "asked" not in plan
     ]

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from pipelines.community import Community
 from pipelines.metrics.exposition import as_text
 from pipelines.metrics.overview import overview
 from pipelines.metrics.run import gather
 from pipelines.metrics.sample import Sample
+from pipelines.metrics.slots import of_outbox
 from pipelines.store import (
     AssetRow,
     Cursor,
@@ -23,9 +25,11 @@ from pipelines.store import (
     finish_run,
     insert_rows,
     start_run,
+    table_of,
 )
 from pipelines.watch import Kind as Alarm
 from tests.conftest import small_community
+from tests.plans import planned
 
 SLOT = timedelta(minutes=15)
 Found = dict[tuple[str, ...], float]
@@ -83,13 +87,18 @@ def test_each_slot_counts_once_by_the_state_of_its_newest_value(store: Store, no
         submission("load-2", noon - SLOT, "pending", quantity="measurement", closes_at=None),
         submission("load-2", noon - 2 * SLOT, "sending", quantity="measurement", closes_at=None),
     ]
+    # Of the first, all was compared up to an hour ago: a forecast before is one that differs.
+    rows.append(submission("load-1", noon - 6 * SLOT, "accepted"))
+    asset = table_of(AssetRow)
     with store.writing() as connection:
         insert_rows(connection, SubmissionRow, rows)
+        compared = update(asset).where(asset.c.asset_id == "load-1").values(compared_through=noon - 4 * SLOT)
+        connection.execute(compared)
     found = figures(store, small_community("sdk"), now)
     # 96 of the first and 3 of the second; the third isn't live yet.
     assert found["slots_expected",] == 99
     forecast = {key[2]: value for key, value in found.items() if key[:2] == ("slots", "forecast") and value}
-    assert forecast == {"accepted": 2, "rejected": 1, "confirmed": 1, "expired": 1, "none": 94}
+    assert forecast == {"accepted": 3, "rejected": 1, "confirmed": 1, "expired": 1, "none": 93}
     measured = {key[2]: value for key, value in found.items() if key[:2] == ("slots", "measurement") and value}
     assert measured == {"accepted": 1, "pending": 1, "sending": 1}
     assert (found["slot_values_taken", "present"], found["slot_values_taken", "coming"]) == (1, 1)
@@ -225,3 +234,18 @@ def test_an_empty_store_has_its_figures_too(store: Store, noon: datetime) -> Non
     assert as_text({"Small": gather(store, community, Path.cwd(), now=noon)}).startswith(
         "# HELP slotfeed_community_info"
     )
+
+
+def test_what_is_unsettled_is_counted_asset_by_asset(store: Store, noon: datetime) -> None:
+    """One that can't be read back for months must not lead through the months of all others."""
+    live(store, {"load-1": noon, "load-2": noon})
+    with planned(store) as plans, store.reading() as connection:
+        if store.engine.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        list(of_outbox(connection, small_community("sdk"), now=noon))
+    told = "\n".join(plans)
+    by_asset = {
+        "sqlite": "submission_1 (asset_id=? AND slot_start>?",
+        "postgresql": "asset_id)::text) AND (slot_start >= COALESCE(asset.",
+    }
+    assert told.count(by_asset[store.engine.dialect.name]) == 2, told

@@ -1,7 +1,7 @@
-"""Confirming, also by several connections: what is proven and nothing else, and what isn't kept is read again."""
+"""Confirming: what is proven and nothing else, in its place, and with all that was read or not at all."""
 
-import threading
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,16 +9,17 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import func, select, update
 
 from pipelines.errors import StoreError
 from pipelines.exchange.results import ReadBack
 from pipelines.frames import State
-from pipelines.reconcile import confirming, run
-from pipelines.reconcile.confirming import stretches
+from pipelines.reconcile import run
+from pipelines.reconcile.confirming import confirm, stretches
+from pipelines.reconcile.expected import SUBMITTED
 from pipelines.reconcile.run import ReconcileSummary, compare
 from pipelines.reconcile.standing import oldest_unsettled
-from pipelines.store import ExchangeEnergyRow, SubmissionRow, engine, table_of
+from pipelines.store import ExchangeEnergyRow, SubmissionRow, insert_rows, open_store, read_frame, table_of
 
 World = Any
 SLOT = timedelta(minutes=15)
@@ -40,9 +41,8 @@ def energy_wh(slot: int, asset: int) -> float:
 
 
 @pytest.fixture
-def sent(make_world: Callable[[str], World], noon: datetime, monkeypatch: pytest.MonkeyPatch) -> World:
-    """Slots of three assets, accepted, of three days ago; any number is worth several connections."""
-    monkeypatch.setattr(confirming, "WORTH_IT", 1)
+def sent(make_world: Callable[[str], World], noon: datetime) -> World:
+    """Slots of three assets, accepted, of three days ago."""
     world = make_world("sdk")
     for slot in range(SLOTS):
         for place, asset in enumerate(ASSETS):
@@ -78,71 +78,59 @@ def read_back_rows(world: World) -> int:
     return count
 
 
-def test_several_connections_confirm_what_is_proven_and_nothing_else(
-    sent: World, noon: datetime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    by: dict[str, list[int]] = {}
-    original = confirming.confirm
-
-    def noted(connection: Connection, proven: pl.Series, *, now: datetime) -> None:
-        by.setdefault(threading.current_thread().name, []).extend(proven)
-        original(connection, proven, now=now)
-
-    monkeypatch.setattr(confirming, "confirm", noted)
+def test_what_is_proven_is_confirmed_and_nothing_else(sent: World, noon: datetime) -> None:
     found = compared(sent, noon, told(noon, load_2=1.0))
     wrong = ("load-2", noon + SLOT)
     assert {key for key, state in states(sent).items() if state == State.CONFIRMED} == states(sent).keys() - {wrong}
     assert states(sent)[wrong] == State.ACCEPTED
     assert (found.confirmed, found.discrepancies, read_back_rows(sent)) == (14, 1, 15)
-    # Each once, by two threads beside this one, where the database lets several write.
-    assert sorted(one for ids in by.values() for one in ids) == sorted({one for ids in by.values() for one in ids})
-    several = sent.store.engine.dialect.name == "postgresql"
-    assert len(by) == (confirming.CONNECTIONS if several else 1)
-    assert (threading.current_thread().name in by) is not several
 
 
-def test_what_was_not_kept_is_read_again_though_it_is_confirmed(
-    sent: World, noon: datetime, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "step", ["confirm", "keep_read_back", "close_agreeing", "write_discrepancies", "keep_compared"]
+)
+def test_a_window_is_kept_whole_or_not_at_all(
+    sent: World, noon: datetime, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise StoreError("the disk is full")
 
     with monkeypatch.context() as broken:
-        broken.setattr(run, "write_discrepancies", fail)
+        broken.setattr(run, step, fail)
         with pytest.raises(StoreError, match="disk is full"):
             compared(sent, noon, told(noon, load_2=1.0))
     assert read_back_rows(sent) == 0
-    with sent.store.reading() as connection:
-        begins = oldest_unsettled(connection, sent.community, now=noon + timedelta(days=3))
-    assert begins <= noon
-    found = compared(sent, noon, told(noon, load_2=1.0))
+    assert set(states(sent).values()) == {State.ACCEPTED}
+    # It is read again, and then no more.
+    for begins in (noon, noon + SLOTS * SLOT):
+        with sent.store.reading() as connection:
+            assert oldest_unsettled(connection, sent.community, now=noon + timedelta(days=3)) == begins
+        found = compared(sent, noon, told(noon, load_2=1.0))
     assert (found.confirmed, found.discrepancies, read_back_rows(sent)) == (14, 1, 15)
 
 
-def test_nothing_is_kept_of_a_window_whose_values_could_not_be_confirmed(
-    sent: World, noon: datetime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(connection: Connection, proven: pl.Series, *, now: datetime) -> None:
-        raise StoreError(f"{proven.len()} rows are locked")
-
-    monkeypatch.setattr(confirming, "confirm", fail)
-    with pytest.raises(StoreError, match="rows are locked"):
-        compared(sent, noon, told(noon))
-    assert read_back_rows(sent) == 0
-    assert set(states(sent).values()) == {State.ACCEPTED}
-
-
-def test_who_waits_for_long_is_not_taken_for_dead(sent: World, noon: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = confirming.confirm
-
-    def slow(connection: Connection, proven: pl.Series, *, now: datetime) -> None:
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("SELECT pg_sleep(1.2)")
-        original(connection, proven, now=now)
-
-    monkeypatch.setattr(confirming, "confirm", slow)
-    monkeypatch.setattr(engine, "STUCK_MS", 400)
-    monkeypatch.setattr(confirming, "SIGN_OF_LIFE_S", 0.1)
-    assert compared(sent, noon, told(noon)).confirmed == len(states(sent))
-    assert set(states(sent).values()) == {State.CONFIRMED}
-    assert read_back_rows(sent) == len(states(sent))
+def test_postgresql_confirms_each_row_in_its_own_page(postgres_url: str, noon: datetime) -> None:
+    """A day of twenty assets, which fills many pages; a row that left its page would need new entries in each index."""
+    common = {"quantity": "forecast", "version": 0, "energy_wh": 1.0, "source_slot": noon, "quality": "MEASURED"}
+    common |= {"method": "measured", "state": "accepted", "attempts": 1, "accepted_at": noon, "created_at": noon}
+    common |= {"opens_at": noon, "closes_at": noon + SLOT, "run_id": "r"}
+    sent = [
+        {"asset_id": f"{asset:036}", "slot_start": noon + slot * SLOT} | common
+        for slot in range(96)
+        for asset in range(20)
+    ]
+    carried = {
+        "carried_from": pl.col("slot_start"),
+        "carried_wh": pl.col("energy_wh"),
+        "carried_state": pl.lit("accepted"),
+    }
+    counted = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'submission'"
+    with closing(open_store(postgres_url)) as store:
+        with store.writing() as connection:
+            insert_rows(connection, SubmissionRow, sent)
+            rows = read_frame(connection, select(*(ROW.c[name] for name in SUBMITTED.names())), SUBMITTED)
+        pairs = rows.with_columns(agrees=pl.lit(value=True), carried_id="id", exchange_wh="energy_wh", **carried)
+        with store.writing() as connection:
+            confirm(connection, pairs, now=noon + timedelta(hours=1))
+            updated, in_place = connection.exec_driver_sql(counted).one()
+        assert updated == in_place == len(sent)

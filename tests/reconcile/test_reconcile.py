@@ -310,9 +310,9 @@ async def test_a_listed_discrepancy_does_not_hold_the_window_open_for_ever(
     await send(world)
     world.clock.set(noon + 2 * SLOT + MINUTES_2)
     assert (await compare(world)).by_diagnosis == {"missing": 1}
-    # Three days without a reconciliation are looked at once.
+    # Three days without a reconciliation are looked at once, from the first slot that wasn't.
     world.clock.set(noon + timedelta(days=3))
-    assert (await compare(world)).start == noon + SLOT
+    assert (await compare(world)).start == noon + 2 * SLOT
     world.clock.set(noon + timedelta(days=3, hours=1))
     assert (await compare(world)).start >= noon + timedelta(days=2)
 

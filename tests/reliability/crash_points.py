@@ -54,11 +54,6 @@ POINTS = (
         faults=({"do": "expire_tokens", "path": "energy", "after": 5, "times": 1},),
     ),
     Point(name="reconciling", what="in the transaction of a reconciliation, before its commit", command="reconcile"),
-    Point(
-        name="confirming",
-        what="values confirmed, on PostgreSQL by connections of their own; before the rest is committed",
-        command="reconcile",
-    ),
     Point(name="migrating", what="new schema made, before its revision is written and committed", former=True),
 )
 

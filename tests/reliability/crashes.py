@@ -6,11 +6,10 @@ The mark is a file that takes the point's name just before the end: a run that h
 """
 
 import asyncio.selector_events
-import contextlib
 import importlib
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from itertools import count
 from pathlib import Path
@@ -95,25 +94,6 @@ def _committing_after(module: str, name: str, die: Die) -> None:
     setattr(home, name, instead)
 
 
-def _confirmed(die: Die) -> None:
-    """Die when a reconciliation has confirmed values, however few by connections of their own, and kept nothing yet."""
-    run = importlib.import_module("pipelines.reconcile.run")
-    importlib.import_module("pipelines.reconcile.confirming").WORTH_IT = 1  # type: ignore[attr-defined]
-    confirming = run.confirming  # type: ignore[attr-defined]
-
-    @contextlib.contextmanager
-    def instead(*args: Any, **kwargs: Any) -> Iterator[Callable[[Connection], NoReturn]]:
-        with confirming(*args, **kwargs) as confirmed:
-
-            def confirm_and_die(connection: Connection) -> NoReturn:
-                confirmed(connection)
-                die()
-
-            yield confirm_and_die
-
-    run.confirming = instead  # type: ignore[attr-defined]
-
-
 def _executing(statement: str, die: Die) -> None:
     """Die instead of a statement with this beginning."""
 
@@ -181,6 +161,5 @@ POINTS: Mapping[str, Callable[[Die], None]] = {
     "answered": partial(_calling, "pipelines.deliver.sender", "record", number=2),
     "renewing": lambda die: _Wire().unread((LOGIN,), die, number=2),
     "reconciling": partial(_committing_after, "pipelines.reconcile.run", "write_discrepancies"),
-    "confirming": _confirmed,
     "migrating": partial(_executing, "UPDATE alembic_version"),
 }

@@ -159,11 +159,11 @@ MUTANTS: Sequence[Mutant] = (
         tests=cases(ON_SQLITE, "leased", "next slot"),
     ),
     Mutant(
-        name="a window is kept though its values could not be confirmed",
-        file="pipelines/reconcile/confirming.py",
-        old="        one.result()\n",
-        new="        one.exception()\n",
-        tests=("tests/reconcile/test_confirming.py",),
+        name="an asset counts as compared past slots that were not",
+        file="pipelines/reconcile/standing.py",
+        old="    follows = and_(compared_until(asset) >= start, compared_until(asset) < end)\n",
+        new="    follows = compared_until(asset) < end\n",
+        tests=("tests/reconcile/test_compared.py",),
     ),
     Mutant(
         name="a migration is committed step by step",

@@ -1,4 +1,4 @@
-"""Kills of a real process at fourteen points, times four restarts, on PostgreSQL."""
+"""Kills of a real process at thirteen points, times four restarts, on PostgreSQL."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Kills of a real process at fourteen points, times four restarts, on SQLite."""
+"""Kills of a real process at thirteen points, times four restarts, on SQLite."""
 
 from collections.abc import Iterator
 from pathlib import Path
