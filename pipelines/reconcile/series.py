@@ -62,8 +62,12 @@ def stopped(pairs: pl.DataFrame, *, zero_is_nothing: bool) -> pl.DataFrame:
         asset_id, run, run_from, run_slots, run_values.
     """
     begins = pl.col("slot_start").filter("left").min()
+    counted = (pl.col("exchange_wh").abs() > TOLERANCE_WH) | (not zero_is_nothing)
+    # Mostly a few of very many stretches.
+    differ = pairs.filter("left", counted).group_by("asset_id", "run").len().filter(pl.col("len") >= RUN_OPEN)
     return (
-        pairs.filter((pl.col("exchange_wh").abs() > TOLERANCE_WH) | (not zero_is_nothing))
+        pairs.join(differ.drop("len"), on=["asset_id", "run"], how="semi")
+        .filter(counted)
         .group_by("asset_id", "run")
         .agg(
             run_from=pl.col("slot_start").min(),
@@ -71,7 +75,7 @@ def stopped(pairs: pl.DataFrame, *, zero_is_nothing: bool) -> pl.DataFrame:
             run_slots=pl.col("left").sum(),
             run_values=pl.col("wanted_wh").filter("left").round(1).n_unique(),
         )
-        .filter(pl.col("run_slots") >= RUN_OPEN, pl.col("run_length") >= RUN_SLOTS)
+        .filter(pl.col("run_length") >= RUN_SLOTS)
     )
 
 
