@@ -56,7 +56,9 @@ class Copy:
 
     def again(self, model: type[SQLModel], row: Row, **values: object) -> None:
         """Add a row like this one."""
-        self._run(insert(table_of(model)).values({**row, **values}))
+        table = table_of(model)
+        own = {name: value for name, value in row.items() if table.c[name].computed is None}
+        self._run(insert(table).values({**own, **values}))
 
     def rows(self, model: type[SQLModel], **where: object) -> list[Row]:
         table = table_of(model)

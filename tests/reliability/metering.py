@@ -33,7 +33,7 @@ def energy_conserved(world: World) -> list[Violation]:
 
 
 def cursors_behind(world: World) -> list[Violation]:
-    """(7) A cursor never passes a reading that is not stored."""
+    """(7) A cursor never passes a reading that is not stored, nor a slot that was not compared."""
     stored: dict[str, set[datetime]] = defaultdict(set)
     for row in world.readings:
         if row["ts"] is not None:
@@ -54,7 +54,25 @@ def cursors_behind(world: World) -> list[Violation]:
             newest = max(stored[stream], default=None)
             seen = f"the cursor stands at {position:%Y-%m-%d %H:%M:%S}, where nothing is stored (newest: {newest})"
             found.append(_of_cursor(stream, seen, position))
-    return found
+    return found + list(_not_compared(world))
+
+
+def _not_compared(world: World) -> Iterator[Violation]:
+    """Accepted forecasts that no reconciliation would begin with any more, though nothing is known of them."""
+    compared = {row["asset_id"]: row["compared_through"] for row in world.live_assets}
+    for (asset, slot_start, quantity), versions in world.submissions.items():
+        through = compared.get(asset)
+        if quantity != "forecast" or through is None or slot_start >= through:
+            continue
+        if (asset, slot_start, quantity) not in world.listed and any(row["state"] == "accepted" for row in versions):
+            yield Violation(
+                invariant=Invariant.CURSORS_BEHIND,
+                where=f"table asset, compared_through of {asset}",
+                seen=f"compared up to {through:%Y-%m-%d %H:%M}; this one is accepted, and neither confirmed nor listed",
+                asset=asset,
+                slot_start=slot_start,
+                quantity=quantity,
+            )
 
 
 def _of_cursor(stream: str, seen: str, at: datetime) -> Violation:

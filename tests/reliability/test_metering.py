@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from pipelines.store import Cursor, GapRow, ReadingRow, SlotEnergyRow
+from pipelines.store import AssetRow, Cursor, GapRow, ReadingRow, SlotEnergyRow, SubmissionRow
 from tests.flows.places import SLOT
 from tests.reliability.damage import FIRST, Copy, broken, by_place, forecast
 from tests.reliability.invariants import AtSource, Invariant, told
@@ -73,6 +73,17 @@ def test_a_cursor_that_ran_ahead(rest: Copy) -> None:
     assert {(int(v.invariant), v.stream) for v in found} == {(7, stream)}
     assert "is not stored" in told(found)
     assert "where nothing is stored" in told(found)
+
+
+def test_an_asset_that_counts_as_compared_past_a_slot_that_was_not(rest: Copy) -> None:
+    key = forecast(rest)
+    asset, slot, quantity = key
+    where = {"asset_id": asset, "slot_start": slot, "quantity": quantity}
+    rest.edit(SubmissionRow, {"state": "accepted"}, **where)
+    rest.edit(AssetRow, {"compared_through": slot}, asset_id=asset)
+    assert broken(rest) == []
+    rest.edit(AssetRow, {"compared_through": slot + SLOT}, asset_id=asset)
+    assert by_place(broken(rest)) == {(7, *key)}
 
 
 def test_a_reading_that_came_behind_the_cursor(rest: Copy) -> None:

@@ -27,7 +27,7 @@ class Invariant(IntEnum):
     """Energy is conserved from readings to slots to 1e-9."""
 
     CURSORS_BEHIND = 7
-    """A cursor never passes a reading that is not stored."""
+    """A cursor never passes a reading that is not stored, nor a slot that was not compared."""
 
     NO_SECRET = 8
     """No secret stands in a log, report, artifact, table or exception."""
