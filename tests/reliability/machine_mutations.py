@@ -136,6 +136,17 @@ def _lists_nothing() -> None:
     _put("pipelines.reconcile.run.write_discrepancies", lambda *_, **__: None)
 
 
+def _compared_too_far() -> None:
+    from pipelines.reconcile import run  # noqa: PLC0415
+
+    original = run.keep_compared
+
+    def keep(connection: Any, pairs: Any, *, start: Any, end: Any) -> None:
+        original(connection, pairs, start=start, end=end + timedelta(minutes=15))
+
+    _put("pipelines.reconcile.run.keep_compared", keep)
+
+
 def _refused_is_taken() -> None:
     original = Poster._outcomes
 
@@ -180,6 +191,7 @@ MUTATIONS: Mapping[str, tuple[str, Mutation]] = {
     "kWh in the place of Wh, and Wh in the place of kWh": ("sdk", _sends_kwh),
     "a reading is lost behind its cursor": ("rest", _loses_a_reading),
     "nothing is listed": ("rest", _lists_nothing),
+    "an asset counts as compared a slot too far": ("sdk", _compared_too_far),
     "what a market cycle threw away counts as accepted": ("batch", _race_is_taken),
     "a batch's own answer is never looked at": ("batch", _nobody_listens),
 }
