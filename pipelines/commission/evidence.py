@@ -201,10 +201,16 @@ def last_feed(connection: Connection) -> datetime | None:
 
 def newest_compared(connection: Connection, *, now: datetime) -> datetime | None:
     """Start of the newest slot that any reconciliation looked at."""
-    row = table_of(ExchangeEnergyRow)
-    newest: datetime | None = connection.execute(
-        select(func.max(row.c.slot_start)).where(row.c.quantity == FORECAST, row.c.slot_start < now)
-    ).scalar_one()
+    row, asset = table_of(ExchangeEnergyRow), table_of(AssetRow)
+    # Of each asset's index the last entry alone.
+    own = (
+        select(row.c.slot_start)
+        .where(row.c.asset_id == asset.c.asset_id, row.c.quantity == FORECAST, row.c.slot_start < now)
+        .order_by(row.c.slot_start.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    newest: datetime | None = connection.execute(select(func.max(own)).select_from(asset)).scalar_one()
     return newest
 
 

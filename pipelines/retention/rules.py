@@ -25,7 +25,6 @@ from pipelines.retention_section import RetentionSection
 from pipelines.store import USABLE, Cursor, DiscrepancyRow, GapRow, ReadingRow, Verdict, table_of
 from pipelines.store.aged_tables import (
     DISCREPANCIES,
-    EXCHANGE_ENERGY,
     FINDINGS,
     QUARANTINE,
     READINGS,
@@ -189,7 +188,7 @@ def _anchors(connection: Connection, kind: AgedKind, ids: list[str], horizon: da
         counts = no_lead(other.c.verdict).in_(USABLE)
     elif kind is SUBMISSIONS:
         counts = and_(other.c.quantity == Quantity.FORECAST.value, other.c.state.in_(TAKEN))
-    elif kind in (SLOT_ENERGY, EXCHANGE_ENERGY):
+    elif kind is SLOT_ENERGY:
         counts = other.c[kind.time].is_not(None)
     else:
         return {}
