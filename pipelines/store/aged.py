@@ -231,7 +231,11 @@ def _shadow(connection: Connection, kind: AgedKind, rows: pl.DataFrame) -> None:
         f'DELETE FROM {aged} WHERE EXISTS (SELECT 1 FROM "{schema}".{table.name} AS kept WHERE {same})'  # noqa: S608
     )
     connection.exec_driver_sql(f"CREATE INDEX {aged}_series ON {aged} ({kind.series}, {kind.time})")
-    both = f'SELECT {names} FROM "{schema}".{table.name} UNION ALL SELECT {names} FROM {aged}'  # noqa: S608
+    # What the database computes isn't in the files.
+    computed = {column.name: column.computed.sqltext for column in table.columns if column.computed is not None}
+    kept = ", ".join([names, *computed])
+    added = ", ".join([names, *(f"{how} AS {name}" for name, how in computed.items())])
+    both = f'SELECT {kept} FROM "{schema}".{table.name} UNION ALL SELECT {added} FROM {aged}'  # noqa: S608
     connection.exec_driver_sql(f"CREATE TEMP VIEW {table.name} AS {both}")
 
 
