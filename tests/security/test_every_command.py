@@ -157,7 +157,8 @@ def test_every_command_leaves_no_secret_where_all_is_sound(
     assert len(prefect.heard) >= 3
     assert "36 assets" in texts["slotfeed check --connect"]
     assert "slotfeed_up" in texts["slotfeed metrics serve --listen 127.0.0.1:0"]
-    assert "0 rows" not in texts["slotfeed retention restore --start 2016-10-29 --end 2016-10-30"]
+    restored = texts["slotfeed retention restore --start 2016-10-29 --end 2016-10-30"]
+    assert int(restored.removeprefix("Brought back ").removesuffix(" rows\n").replace(",", "")) > 100
     written = {path.name for path in place.folder.rglob("*") if path.stat().st_size}
     assert {"report.html", "copy.sqlite", "fleet.yaml", "automations.yaml", "2016-10-30.parquet"} <= written
     assert list((place.folder / "metrics").glob("*.prom"))
