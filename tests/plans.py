@@ -13,7 +13,7 @@ EXPLAINED = {"SELECT", "WITH", "INSERT", "UPDATE", "DELETE"}
 
 @contextlib.contextmanager
 def planned(store: Store) -> Iterator[list[str]]:
-    """The plans, as the database words them, of what the block executes on the store; not those of an executemany."""
+    """The plan, in the database's words, of each statement that the block executes, save those of an executemany."""
     found: list[str] = []
     words = "EXPLAIN" if store.engine.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
 
@@ -21,7 +21,7 @@ def planned(store: Store) -> Iterator[list[str]]:
         if statement.split(maxsplit=1)[0] in EXPLAINED and not many:
             # Past SQLAlchemy, which would have this explained too. The statement is as it runs.
             rows = connection.connection.driver_connection.execute(f"{words} {statement}", parameters)
-            found.extend(str(row[-1]) for row in rows.fetchall())
+            found.append("\n".join(str(row[-1]) for row in rows.fetchall()))
 
     event.listen(store.engine, "before_cursor_execute", explain)
     try:

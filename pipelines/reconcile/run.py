@@ -21,7 +21,7 @@ from pipelines.reconcile.standing import (
     keep_read_back,
     live_assets,
     measured,
-    oldest_unsettled,
+    oldest_uncompared,
     write_discrepancies,
 )
 from pipelines.slots import slot_floor
@@ -67,7 +67,7 @@ async def reconcile(
         store: submissions; takes the read-back, the confirmations and the discrepancies.
         community: its assets.
         client: connected.
-        start: None: the oldest slot that isn't settled, and a day at least.
+        start: None: the oldest slot that isn't compared yet, and a day at least.
         end: None: the last slot that has finished by the exchange's clock. Later slots are left out.
         run_id: written on each row.
     """
@@ -79,7 +79,7 @@ async def reconcile(
         end = finished if end is None else min(slot_floor(end, length), finished)
         if start is None:
             awaited = oldest_awaited(connection, community, now=now)
-            start = min(oldest_unsettled(connection, community, now=now), awaited or now)
+            start = min(oldest_uncompared(connection, community, now=now), awaited or now)
     if live.is_empty():
         return ReconcileSummary(start=end, end=end, compared=0, confirmed=0, discrepancies=0)
     first_live: datetime = live.select(pl.col("live_since").min()).item()

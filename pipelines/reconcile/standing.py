@@ -33,7 +33,7 @@ HELD = pl.Schema({"asset_id": pl.String(), "slot_start": INSTANT, "exchange_wh":
 """What the exchange holds; null: no value."""
 
 LOOK_BACK = timedelta(days=1)
-"""A reconciliation without a start goes back to the oldest slot not settled yet, and this far at least."""
+"""A reconciliation without a start goes back to the oldest slot not compared yet, and this far at least."""
 
 FURTHEST = timedelta(days=90)
 """The exchange keeps its results this long."""
@@ -57,7 +57,7 @@ def _switched_on(community: Community) -> list[str]:
     return [asset.asset_id for asset in community.assets if asset.live]
 
 
-def oldest_unsettled(connection: Connection, community: Community, *, now: datetime) -> datetime:
+def oldest_uncompared(connection: Connection, community: Community, *, now: datetime) -> datetime:
     """Where a reconciliation without a start begins: the first slot that an asset wasn't compared in, or LOOK_BACK.
 
     One that was found to differ has been looked at; it wouldn't change by being read each hour.

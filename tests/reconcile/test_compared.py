@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
-from pipelines.reconcile.standing import keep_compared, oldest_unsettled
+from pipelines.reconcile.standing import keep_compared, oldest_uncompared
 from pipelines.store import AssetRow, Store, insert_rows, table_of
 from pipelines.store.compared import compared_until
 from tests.conftest import small_community
@@ -67,5 +67,5 @@ def test_a_reconciliation_begins_where_one_of_the_live_assets_was_not_compared(
     for unread in ("load-2", "pv-1"):
         through(sqlite_store, noon, [(0, 2, set(LIVE_SINCE)), (2, 99, set(LIVE_SINCE) - {unread})])
         with sqlite_store.reading() as connection:
-            begins[unread] = (oldest_unsettled(connection, community, now=now) - noon) // SLOT
+            begins[unread] = (oldest_uncompared(connection, community, now=now) - noon) // SLOT
     assert begins == {"load-2": 3, "pv-1": 5}

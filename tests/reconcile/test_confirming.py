@@ -18,7 +18,7 @@ from pipelines.reconcile import run
 from pipelines.reconcile.confirming import confirm, stretches
 from pipelines.reconcile.expected import SUBMITTED
 from pipelines.reconcile.run import ReconcileSummary, compare
-from pipelines.reconcile.standing import oldest_unsettled
+from pipelines.reconcile.standing import oldest_uncompared
 from pipelines.store import ExchangeEnergyRow, SubmissionRow, insert_rows, open_store, read_frame, table_of
 
 World = Any
@@ -104,7 +104,7 @@ def test_a_window_is_kept_whole_or_not_at_all(
     # It is read again, and then no more.
     for begins in (noon, noon + SLOTS * SLOT):
         with sent.store.reading() as connection:
-            assert oldest_unsettled(connection, sent.community, now=noon + timedelta(days=3)) == begins
+            assert oldest_uncompared(connection, sent.community, now=noon + timedelta(days=3)) == begins
         found = compared(sent, noon, told(noon, load_2=1.0))
     assert (found.confirmed, found.discrepancies, read_back_rows(sent)) == (14, 1, 15)
 
